@@ -1,1 +1,1 @@
-"""Shared building blocks of the bundles: reading, geometry, networks, engines, reports. Relative imports only."""
+"""Shared building blocks of the bundles: reading, networks, engines, reports. Relative imports only."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class BundleError(Exception):
-    """Root of every deliberate refusal. `str(error)` is one line, free of patient names, ids and free text."""
+    """Root of every deliberate refusal. `str(error)` is one line without patient names, ids or free text."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))

@@ -34,7 +34,7 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise OutputError(
-            f"{target.name}: expected a writable place, got '{reason}': free space or choose another output_dir"
+            f"{target.name}: expected a writable place, got '{reason}': free space or change output_dir"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -47,7 +47,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, payload: Any) -> None:
-    """Write standard JSON: numpy values become Python's, NaN and infinities become null. Raises OutputError."""
+    """Write standard JSON: numpy values become Python's, NaN and infinities null. Raises OutputError."""
     write_text(path, json.dumps(_plain(payload), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 

@@ -1,0 +1,130 @@
+"""The slide's verdict: one of four decisions, never without the evidence that led to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from .aggregation import Bootstrap, Curves
+
+DECIDED = "decided"
+WIDEN = "widen the search"
+EQUIVALENT = "scales equivalent"
+NO_FIT = "classifier does not fit this slide"
+
+
+@dataclass(frozen=True)
+class VerdictRule:
+    """Thresholds, chosen on the development phantoms (docs/scale_experiment.md), never on a slide of the report.
+
+    Attributes:
+        min_fit_share: share of points whose distance to their class's hyperplane must reach the classifier's
+            reference (below it the classifier does not know this tissue).
+        reference_quantile: the quantile of the classifier's own validation distances that serves as reference.
+        max_flat_share: above it the scales are equivalent.
+        max_edge_share: above it, among points that are not flat, the search must be widened to that side.
+        max_interval_steps: widest bootstrap interval, in steps of the search set, that still counts as agreement.
+    """
+
+    min_fit_share: float = 0.5
+    reference_quantile: str = "0.05"
+    max_flat_share: float = 0.5
+    max_edge_share: float = 0.5
+    max_interval_steps: int = 2
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """decision: one of the four; index: the chosen scale, None unless a scale can be named."""
+
+    decision: str
+    index: int | None
+    direction: str | None
+    evidence: tuple[str, ...]
+
+
+def decide(
+    curves: Curves,
+    distances: np.ndarray,
+    chosen: int | None,
+    interval: Bootstrap,
+    names: list[str],
+    reference: Mapping[str, float] | None,
+    rule: VerdictRule,
+) -> Verdict:
+    """Fit, then flatness, then edges, then agreement.
+
+    Args:
+        curves: (P, N) curves of the criterion in use.
+        distances: (P,) signed distance (feature units) to the winning hyperplane at the proposed scale.
+        chosen: index that the aggregation chose.
+        interval: bootstrap of the same aggregation.
+        names: (N,) readable names of the scales.
+        reference: quantiles of the classifier's validation distances by name, or None if it has none.
+        rule: thresholds.
+    """
+    fits, fit_sentence = _check_fit(distances, reference, rule)
+    evidence = [fit_sentence, _count_shapes(curves.shapes)]
+    if chosen is not None:
+        evidence.append(_describe_interval(interval, chosen, names))
+    if not fits:
+        return Verdict(NO_FIT, chosen, None, tuple(evidence))
+    if np.mean(curves.shapes == "flat") > rule.max_flat_share:
+        return Verdict(EQUIVALENT, chosen, None, tuple(evidence))
+    direction = _find_edge(curves, chosen, rule)
+    if direction:
+        return Verdict(WIDEN, chosen, direction, tuple(evidence))
+    if chosen is None or interval.low is None or interval.high is None:
+        return Verdict(NO_FIT, None, None, (*evidence, "No point has its best scale inside the search set."))
+    if interval.high - interval.low > rule.max_interval_steps:
+        spread = f"The points do not agree on a scale: {names[interval.low]} to {names[interval.high]}."
+        return Verdict(NO_FIT, chosen, None, (*evidence, spread))
+    return Verdict(DECIDED, chosen, None, tuple(evidence))
+
+
+def _check_fit(
+    distances: np.ndarray, reference: Mapping[str, float] | None, rule: VerdictRule
+) -> tuple[bool, str]:
+    quantiles = reference or {}
+    limit = quantiles.get(rule.reference_quantile, 0.0)
+    share = float(np.mean(distances >= limit))
+    origin = (
+        f"what {100 * (1 - float(rule.reference_quantile)):.0f} % of its validation patches reach"
+        if rule.reference_quantile in quantiles
+        else "the winning side of the hyperplane; this classifier brings no reference distances"
+    )
+    sentence = (
+        f"{share:.0%} of the points lie at least {limit:.2f} from the hyperplane of their class ({origin}); "
+        f"median {np.median(distances):.2f}; {rule.min_fit_share:.0%} are expected."
+    )
+    return share >= rule.min_fit_share, sentence
+
+
+def _count_shapes(shapes: np.ndarray) -> str:
+    count = {name: int(np.sum(shapes == name)) for name in ("convex", "increasing", "decreasing", "flat")}
+    return (
+        f"Of {len(shapes)} points, {count['convex']} have their best scale inside the search set, "
+        f"{count['decreasing']} at its lowest and {count['increasing']} at its highest magnification, "
+        f"{count['flat']} do not depend on the scale."
+    )
+
+
+def _describe_interval(interval: Bootstrap, chosen: int, names: list[str]) -> str:
+    if interval.low is None or interval.high is None:
+        return f"{names[chosen]} was chosen, but no resample of the points chose a scale."
+    return (
+        f"{names[chosen]} was chosen by {interval.shares[chosen]:.0%} of {interval.resamples} resamples "
+        f"of the points; 95 % of them lie from {names[interval.low]} to {names[interval.high]}."
+    )
+
+
+def _find_edge(curves: Curves, chosen: int | None, rule: VerdictRule) -> str | None:
+    curved = curves.shapes[curves.shapes != "flat"]
+    last = curves.values.shape[1] - 1
+    if np.mean(curved == "decreasing") > rule.max_edge_share or chosen == 0:
+        return "lower"
+    if np.mean(curved == "increasing") > rule.max_edge_share or chosen == last:
+        return "higher"
+    return None
