@@ -1,0 +1,77 @@
+"""Everything that has to be green: ruff, mypy, pytest. Makes `.venv` first when it is not there.
+
+    python3 tools/check.py [--slow] [arguments for pytest ...]
+
+All kinds run, whatever the first says; the exit status is that of the first kind that failed.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+import _base
+import _venv
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one kind of check ended: its exit status and its seconds."""
+
+    kind: str
+    status: int
+    seconds: float
+    remark: str = ""
+
+
+def main(arguments: list[str]) -> int:
+    """Run all kinds and sum up. Returns the exit status."""
+    options, pytest_arguments = parse(arguments)
+    _venv.enter_venv()
+    outcomes = [
+        run_kind("ruff", ["-m", "ruff", "check", "."]),
+        run_kind("mypy", ["-m", "mypy"]),
+        fetch_weights(),
+        run_kind("pytest", ["-m", "pytest", "-rs", *(["-m", ""] if options.slow else []), *pytest_arguments]),
+    ]
+    print_summary(outcomes)
+    return next((outcome.status for outcome in outcomes if outcome.status), 0)
+
+
+def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Our own options, and the rest for pytest in its order."""
+    parser = argparse.ArgumentParser(
+        description="Runs ruff, mypy and pytest.", epilog="The rest goes to pytest.", allow_abbrev=False
+    )
+    parser.add_argument("--slow", action="store_true", help="also run the tests marked slow (minutes)")
+    options, rest = parser.parse_known_args(arguments)
+    return options, [argument for argument in rest if argument != "--"]
+
+
+def run_kind(kind: str, command: list[str]) -> Outcome:
+    """Run `python <command>` at the repository's root with its output passed through."""
+    _base.say(f"== {kind}")
+    started_s = time.monotonic()
+    status = subprocess.run([sys.executable, *command], cwd=_base.ROOT).returncode
+    return Outcome(kind, status, time.monotonic() - started_s)
+
+
+def fetch_weights() -> Outcome:
+    """Get what tests marked `weights` need. Without a connection those skip; a wrong file is a failure."""
+    outcome = run_kind("weights", ["tools/weights.py", "get", "--all"])
+    if outcome.status == _base.UNREACHABLE_STATUS:
+        return Outcome("weights", 0, outcome.seconds, "not reachable: tests marked `weights` skip")
+    return outcome
+
+
+def print_summary(outcomes: list[Outcome]) -> None:
+    """One line per kind: its name, how it ended, its seconds."""
+    _base.say("== summary")
+    for outcome in outcomes:
+        verdict = f"failed ({outcome.status})" if outcome.status else "ok"
+        _base.say(f"{outcome.kind:8} {outcome.seconds:7.1f} s  {outcome.remark or verdict}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
