@@ -1,0 +1,1 @@
+"""Pure functions on pictures, one idea per file."""
