@@ -16,7 +16,9 @@ PROGRAM = "lib/monai/bundle/__main__.py"
 @pytest.fixture
 def config(tmp_path):
     path = tmp_path / "inference.json"
-    path.write_text(json.dumps({"slide": "a", "output_dir": "b", "net": {"_target_": "x", "size": [1, {"deep": 2}]}}))
+    path.write_text(
+        json.dumps({"slide": "a", "output_dir": "b", "net": {"_target_": "x", "size": [1, {"deep": 2}]}})
+    )
     return str(path)
 
 
@@ -38,8 +40,13 @@ def test_unknown_override_with_nothing_near(config):
 def test_read_command_line(tmp_path):
     args = tmp_path / "args.json"
     args.write_text(json.dumps({"config_file": "c.json", "seed": 3}))
-    assert runtime.read_command_line(["run", "--args_file", str(args), "--slide=x"]) == (["c.json"], ["seed", "slide"])
-    files, keys = runtime.read_command_line(["run", "--config_file", "['a.json', 'b.json']", "--output-dir", "d"])
+    assert runtime.read_command_line(["run", "--args_file", str(args), "--slide=x"]) == (
+        ["c.json"],
+        ["seed", "slide"],
+    )
+    files, keys = runtime.read_command_line(
+        ["run", "--config_file", "['a.json', 'b.json']", "--output-dir", "d"]
+    )
     assert (files, keys) == (["a.json", "b.json"], ["output_dir"])
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scale_selector.aggregation import AGGREGATIONS, aggregate, bootstrap, check_aggregation, describe_curves
 
 from common.errors import ConfigError
+from scale_selector.aggregation import AGGREGATIONS, aggregate, bootstrap, check_aggregation, describe_curves
 
 CURVES = np.array(
     [
@@ -68,14 +68,16 @@ def test_bootstrap_of_points_that_agree():
 
 
 def test_bootstrap_share_matches_the_binomial():
-    """Three of five points propose scale 1: a resample of five chooses it with probability P(Bin(5, 0.6) >= 3)."""
+    """Three of five points propose scale 1: a resample chooses it with probability P(Bin(5, 0.6) >= 3)."""
     curves = describe_curves(np.array([[0, 2, 1.0]] * 3 + [[2, 0, 1.0]] * 2))
     share = bootstrap(curves, "vote", np.random.default_rng(1), resamples=20000).shares[1]
     assert abs(share - 0.68256) < 0.01
 
 
 def test_bootstrap_without_any_choice():
-    interval = bootstrap(describe_curves(CURVES[2:4]), "interior_vote", np.random.default_rng(0), resamples=10)
+    interval = bootstrap(
+        describe_curves(CURVES[2:4]), "interior_vote", np.random.default_rng(0), resamples=10
+    )
     assert interval.low is None and interval.shares.sum() == 0
 
 

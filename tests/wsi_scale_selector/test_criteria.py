@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from scale_selector.criteria import CRITERIA, build_criterion
 
 from common.errors import ConfigError
+from scale_selector.criteria import CRITERIA, build_criterion
 
 # x = (3, 4); w_1 = (1, 0), w_2 = (0, -2), w_3 = (3, 4): distances 3, -4, 5
 FEATURES = np.array([[3.0, 4.0]])
@@ -48,11 +48,15 @@ def test_scaling_all_normals_changes_no_distance(name):
 
 @pytest.mark.parametrize("name", ["column_norm", "absolute", "cosine"])
 def test_scaling_one_normal_changes_no_distance(name):
-    np.testing.assert_allclose(CRITERIA[name](X, W * [1, 2, 5, 0.1, 9], B), CRITERIA[name](X, W, B), rtol=1e-9)
+    np.testing.assert_allclose(
+        CRITERIA[name](X, W * [1, 2, 5, 0.1, 9], B), CRITERIA[name](X, W, B), rtol=1e-9
+    )
 
 
 def test_scaling_one_normal_changes_the_matrix_norm():
-    assert not np.allclose(CRITERIA["matrix_norm"](X, W * [1, 2, 5, 0.1, 9], B), CRITERIA["matrix_norm"](X, W, B))
+    assert not np.allclose(
+        CRITERIA["matrix_norm"](X, W * [1, 2, 5, 0.1, 9], B), CRITERIA["matrix_norm"](X, W, B)
+    )
 
 
 @pytest.mark.parametrize("name", ["column_norm", "matrix_norm", "absolute", "cosine", "activation"])
@@ -81,7 +85,9 @@ def test_algorithm_1_line_by_line():
         best_scale, best_value = -1, -math.inf
         for scale, feature in enumerate(point):
             for column in W.T:
-                value = sum(f * w for f, w in zip(feature, column, strict=True)) / math.sqrt(sum(w * w for w in column))
+                value = sum(f * w for f, w in zip(feature, column, strict=True)) / math.sqrt(
+                    sum(w * w for w in column)
+                )
                 if value > best_value:
                     best_scale, best_value = scale, value
         assert CRITERIA["column_norm"](point, W, B).max(axis=-1).argmax() == best_scale

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from scale_selector.aggregation import aggregate, bootstrap, describe_curves
 from scale_selector.verdict import DECIDED, EQUIVALENT, NO_FIT, WIDEN, VerdictRule, decide
 

@@ -1,7 +1,7 @@
 """From the points' curves to one scale per slide: shapes, aggregations, bootstrap.
 
-The paper votes over the proposals (Algorithm 1, output) and names three shapes of a curve (section 4). The other
-aggregations are choices of this project; all are reported beside the vote.
+The paper votes over the proposals (Algorithm 1, output) and names three shapes of a curve (section 4).
+The other aggregations are choices of this project; all are reported beside the vote.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import numpy as np
 
 from common.errors import ConfigError
 
-FLAT_TOLERANCE = 0.05  # of the curve's largest absolute value; below it the scales are equivalent (paper, Fig. 4b)
+FLAT_TOLERANCE = (
+    0.05  # of the curve's largest absolute value; below it the scales are equivalent (paper, Fig. 4b)
+)
 SHAPES = ("convex", "increasing", "decreasing", "flat")
 
 

@@ -24,7 +24,7 @@ def column_norm(features: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> n
 
 
 def column_norm_bias(features: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Signed distance to the hyperplane with its bias, (<w_c, x> + b_c) / ||w_c|| (choice: none in the paper)."""
+    """Signed distance to the hyperplane with its bias, (<w_c, x> + b_c) / ||w_c||; no bias in the paper."""
     return (features @ weight + bias) / np.linalg.norm(weight, axis=0)
 
 
@@ -50,14 +50,17 @@ def max_softmax(features: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> n
 
 
 def entropy(features: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Negative entropy of the softmax in nats, (..., 1), in [-ln C, 0]; the most certain scale is the largest."""
+    """Negative entropy of the softmax in nats, (..., 1), in [-ln C, 0]; the largest is the most certain."""
     logarithm = log_softmax(features @ weight + bias, axis=-1)
     return np.sum(np.exp(logarithm) * logarithm, axis=-1, keepdims=True)
 
 
 def activation(features: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Length of the feature vector, (..., 1): our reading of the group's earlier method (GraphiCon 2022,
-    doi 10.20948/graphicon-2022-668-677, of which only the abstract is public: extremum of inner activations)."""
+    """Length of the feature vector, (..., 1): our reading of the group's earlier method.
+
+    GraphiCon 2022, doi 10.20948/graphicon-2022-668-677; only its abstract is public: the best scale brings
+    the activations of inner layers to an extremum.
+    """
     return np.linalg.norm(features, axis=-1, keepdims=True)
 
 

@@ -15,11 +15,11 @@ from .verdict import DECIDED
 def examine_resolution(
     resolution: Resolution, result: SearchResult, training_mpp: float | None
 ) -> dict[str, Any]:
-    """Content of doctor.json: every statement of the file, the one in use, contradictions, and the content's word.
+    """Content of doctor.json: the file's statements, the one in use, contradictions, the content's word.
 
-    A classifier trained at t um/px that reads this slide best at d level-0 pixels per patch pixel suggests that
-    a level-0 pixel measures t / d um. The stated value agrees when it lies within the bootstrap interval, one
-    step of the search (1.2) of tolerance on both sides.
+    A classifier trained at t um/px that reads this slide best at d level-0 pixels per patch pixel suggests
+    that a level-0 pixel measures t / d um. The stated value agrees when it lies within the bootstrap
+    interval, one step of the search (1.2) of tolerance on both sides.
     """
     content = _examine_content(resolution, result, training_mpp)
     contradictions = list(resolution.contradictions)
@@ -44,8 +44,8 @@ def _examine_content(
     if training_mpp is None:
         step = result.gathered.downsamples[verdict.index]
         sentence = (
-            "The classifier does not state the resolution that it was trained at, so the content says only that it "
-            f"reads best at {step:.2f} slide pixels per patch pixel."
+            "The classifier does not state the resolution that it was trained at, so the content says only "
+            f"that it reads best at {step:.2f} slide pixels per patch pixel."
         )
         return _content(None, None, None, sentence)
     sizes = training_mpp / result.gathered.downsamples

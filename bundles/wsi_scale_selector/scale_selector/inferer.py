@@ -8,15 +8,24 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from common.engines import Engine, build_feature_engine
 from monai.inferers import Inferer
 
-from common.engines import Engine, build_feature_engine
 from common.errors import ConfigError
 from common.geometry import magnification_from_mpp
 from common.io.slide import Slide
 
-from .aggregation import FLAT_TOLERANCE, Bootstrap, Curves, aggregate, bootstrap, check_aggregation, describe_curves
-from .classifier import ClassifierSpec
+from .aggregation import (
+    AGGREGATIONS,
+    FLAT_TOLERANCE,
+    Bootstrap,
+    Curves,
+    aggregate,
+    bootstrap,
+    check_aggregation,
+    describe_curves,
+)
+from .classifier import ClassifierSpec, load_classifier_spec
 from .criteria import build_criterion
 from .network import PatchClassifier
 from .points import Points, sample_points
@@ -138,7 +147,7 @@ class ScaleSearchInferer(Inferer):
     def _widen(
         self, slide: Slide, network: PatchClassifier, engine: Engine, result: SearchResult
     ) -> SearchResult | None:
-        """The search again with three more scales on the side the verdict named; None if that is impossible."""
+        """The search again with three more scales on the verdict's side; None if that is impossible."""
         gathered = result.gathered
         new = widen_scales(gathered.mpps, result.verdict.direction or "lower")
         if not len(new):
@@ -152,7 +161,9 @@ class ScaleSearchInferer(Inferer):
         more = self._gather(slide, engine, gathered.xy_px[kept], new, gathered.base_mpp)
         lost = int(np.sum(~kept))
         points = replace(
-            result.points, xy_px=gathered.xy_px[kept], rejected_field_of_view=result.points.rejected_field_of_view + lost
+            result.points,
+            xy_px=gathered.xy_px[kept],
+            rejected_field_of_view=result.points.rejected_field_of_view + lost,
         )
         return self._judge(slide, network, points, gathered.merge(more, kept), result.widenings + 1)
 
@@ -171,11 +182,11 @@ def judge(
     assumed_mpp: bool,
     widenings: int = 0,
 ) -> SearchResult:
-    """Criterion, shapes, aggregations, bootstrap and verdict of gathered features (no reading, no network run)."""
+    """Criterion, shapes, aggregations, bootstrap and verdict of gathered features; reads and runs nothing."""
     margins = compute_margins(gathered, network, settings.criterion)
     curves = describe_curves(margins.curves, settings.flat_tolerance)
     names = name_scales(gathered, assumed_mpp)
-    aggregations = {name: aggregate(curves, name) for name in AGGREGATION_NAMES}
+    aggregations = {name: aggregate(curves, name) for name in AGGREGATIONS}
     interval = bootstrap(curves, settings.aggregation, np.random.default_rng(settings.seed))
     chosen = aggregations[settings.aggregation]
     quantiles = (spec.reference or {}).get("margin_quantiles")
@@ -186,7 +197,7 @@ def judge(
 
 
 def name_scales(gathered: ScaleFeatures, assumed_mpp: bool) -> list[str]:
-    """Readable names: "x20 (0.500 um/px)", or slide pixels per patch pixel where the resolution is unknown."""
+    """Readable names: "x20 (0.500 um/px)"; slide pixels per patch pixel where no resolution is known."""
     if assumed_mpp:
         return [f"{step:.2f} slide pixels per patch pixel" for step in gathered.downsamples]
     return [f"x{magnification_from_mpp(mpp):.3g} ({mpp:.3f} um/px)" for mpp in gathered.mpps]
@@ -198,12 +209,12 @@ def build_inferer(
     rule: dict[str, Any] | None = None,
     **settings: Any,
 ) -> ScaleSearchInferer:
-    """The inferer of a config. Raises ConfigError on a setting out of range, ClassifierError on a bad description."""
-    from .classifier import load_classifier_spec
-
+    """The inferer of a config. Raises ConfigError (setting out of range) and ClassifierError (description)."""
     spec = classifier if isinstance(classifier, ClassifierSpec) else load_classifier_spec(classifier)
     scales = (scales,) if isinstance(scales, (str, int, float)) else tuple(scales)
-    return ScaleSearchInferer(SearchSettings(scales=scales, rule=VerdictRule(**(rule or {})), **settings), spec)
+    return ScaleSearchInferer(
+        SearchSettings(scales=scales, rule=VerdictRule(**(rule or {})), **settings), spec
+    )
 
 
 def describe_settings(settings: SearchSettings) -> dict[str, Any]:

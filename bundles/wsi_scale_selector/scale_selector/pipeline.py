@@ -12,16 +12,15 @@ from typing import Any
 
 import numpy as np
 import torch
-
 from common.engines import Engine, build_feature_engine
+from common.transforms.tissue import tissue_mask
+
 from common.errors import BundleError, ConfigError, InputError
 from common.geometry import parse_scale
 from common.io.files import write_json
 from common.io.slide import Slide, find_slides, open_slide
-from common.transforms.tissue import tissue_mask
 
 from .class_map import ClassMap, build_class_map
-from .classifier import load_classifier_spec
 from .inferer import ScaleSearchInferer, SearchResult
 from .network import PatchClassifier
 from .results import Results, collect_results, write_results
@@ -38,7 +37,7 @@ class MapSettings:
     Attributes:
         enabled: False stops after the verdict.
         stride_px: step of the window in patch pixels; divides the patch size (smaller is finer and slower).
-        scale: read the map at this scale ("x20", "0.5mpp") whatever the verdict says; None follows the verdict.
+        scale: scale of the map ("x20", "0.5mpp") whatever the verdict says; None follows the verdict.
         min_tissue: a window with a smaller share of tissue is not classified.
         batch_size: windows per forward pass.
         min_area_um2: regions below it are left out of the GeoJSON (not of the areas).
@@ -191,7 +190,7 @@ class SlidePipeline:
             BundleError: the only slide was refused; or, after all slides of a folder were tried, some were.
         """
         paths = self.dataset.paths()
-        if not self.dataset.path.is_dir() or len(paths) == 1 and paths[0] == self.dataset.path:
+        if not self.dataset.path.is_dir() or (len(paths) == 1 and paths[0] == self.dataset.path):
             return self.run_slide(paths[0], self.output_dir)
         return self._run_folder(paths)
 
@@ -231,9 +230,13 @@ class SlidePipeline:
         return files
 
 
-def postprocess(slide: Slide, thumbnail: np.ndarray, prediction: Prediction, pipeline: SlidePipeline) -> Results:
+def postprocess(
+    slide: Slide, thumbnail: np.ndarray, prediction: Prediction, pipeline: SlidePipeline
+) -> Results:
     """Verdict, doctor and map as plain values and regions, still in memory."""
-    return collect_results(slide, thumbnail, prediction, pipeline.inferer, pipeline.engine, pipeline.class_map)
+    return collect_results(
+        slide, thumbnail, prediction, pipeline.inferer, pipeline.engine, pipeline.class_map
+    )
 
 
 def write(results: Results, output_dir: Path, seconds: float) -> list[Path]:
@@ -247,10 +250,8 @@ def name_outputs(paths: list[Path]) -> dict[str, Path]:
     return {path.stem if stems.count(path.stem) == 1 else path.name: path for path in paths}
 
 
-def build_dataset(slide: str | Path | None, mpp: float | None = None) -> SlideDataset:
-    """Raises ConfigError: no slide was given."""
-    if slide is None:
-        raise ConfigError("slide: expected a slide file or a folder of slides, got nothing: give --slide PATH")
+def build_dataset(slide: str | Path, mpp: float | None = None) -> SlideDataset:
+    """The dataset of a config; files are looked up when it is iterated."""
     return SlideDataset(slide, mpp)
 
 
@@ -262,6 +263,3 @@ def build_map_settings(**settings: Any) -> MapSettings:
     if result.scale is not None:
         parse_scale(result.scale)
     return result
-
-
-__all__ = ["SlidePipeline", "build_dataset", "build_map_settings", "load_classifier_spec"]

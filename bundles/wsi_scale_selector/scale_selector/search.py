@@ -1,4 +1,4 @@
-"""Algorithm 1 (Penkin et al. 2023): features of the same physical points at every scale, and their margins."""
+"""Algorithm 1 (Penkin et al. 2023): features of the same physical points at every scale, and margins."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from common.engines import Engine, patches_to_batch
 from tqdm import tqdm
 
-from common.engines import Engine, patches_to_batch
 from common.errors import ConfigError
 from common.geometry import magnification_from_mpp, mpp_from_magnification, parse_scale
 from common.io.slide import Slide
 
 from .criteria import build_criterion, column_norm
 from .network import PatchClassifier
-from .points import Points
 
-PAPER_SCALES = (10, 12, 14, 17, 20, 25, 30, 35, 43)
 STEP = 1.2  # ratio of neighbouring scales (paper, section 4)
 MAGNIFICATION_LIMITS = (1.25, 160.0)
 
@@ -37,7 +35,9 @@ def parse_scales(scales: str | float | Sequence[str | float]) -> np.ndarray:
         scales = [scales]
     mpps = sorted({parse_scale(scale) for scale in scales}, reverse=True)
     if len(mpps) < 2:
-        raise ConfigError(f"scales: expected at least two different scales, got {len(mpps)}: e.g. x10,x20,x40")
+        raise ConfigError(
+            f"scales: expected at least two different scales, got {len(mpps)}: e.g. x10,x20,x40"
+        )
     return np.array(mpps)
 
 
@@ -149,16 +149,3 @@ def compute_margins(gathered: ScaleFeatures, network: PatchClassifier, criterion
 def half_width_px(mpps: np.ndarray, base_mpp: float, size_px: int) -> float:
     """Half the widest field of view of the set, in level-0 pixels."""
     return float(mpps.max() / base_mpp * size_px / 2)
-
-
-__all__ = [
-    "PAPER_SCALES",
-    "Margins",
-    "Points",
-    "ScaleFeatures",
-    "compute_margins",
-    "gather_features",
-    "half_width_px",
-    "parse_scales",
-    "widen_scales",
-]

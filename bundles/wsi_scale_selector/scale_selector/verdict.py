@@ -17,15 +17,15 @@ NO_FIT = "classifier does not fit this slide"
 
 @dataclass(frozen=True)
 class VerdictRule:
-    """Thresholds, chosen on the development phantoms (docs/scale_experiment.md), never on a slide of the report.
+    """Thresholds, chosen on the development phantoms (docs/scale_experiment.md).
 
     Attributes:
         min_fit_share: share of points whose distance to their class's hyperplane must reach the classifier's
             reference (below it the classifier does not know this tissue).
-        reference_quantile: the quantile of the classifier's own validation distances that serves as reference.
+        reference_quantile: quantile of the classifier's own validation distances that serves as reference.
         max_flat_share: above it the scales are equivalent.
         max_edge_share: above it, among points that are not flat, the search must be widened to that side.
-        max_interval_steps: widest bootstrap interval, in steps of the search set, that still counts as agreement.
+        max_interval_steps: widest bootstrap interval, in steps of the search set, that is still agreement.
     """
 
     min_fit_share: float = 0.5
