@@ -1,8 +1,8 @@
 """`.venv` beside the README: the tools make it, fill it and re-start themselves in it. Standard library only.
 
 On disk: `.venv/stamp.json` says that an installation is complete, and of what. `.cache/venv.installing` says
-that one began and did not end, so that the next start builds from an empty folder. `.cache/venv.lock` lets one
-start install at a time.
+that one began and did not end, so that the next start builds from an empty folder. `.cache/venv.lock` lets
+one start install at a time.
 """
 
 import hashlib
@@ -99,7 +99,7 @@ def make_venv() -> None:
             return
         started_s, fresh = time.monotonic(), is_interrupted() or not is_usable()
         if fresh and not is_supported(PYTHON_VERSION):
-            raise ToolError(f"expected Python 3.10 to 3.13, got {PYTHON_VERSION}: start this with one of those")
+            raise ToolError(f"expected Python 3.10 to 3.13, got {PYTHON_VERSION}: use one of those")
         (CACHE / "venv.installing").touch()
         if fresh:
             create_environment(VENV)

