@@ -1,0 +1,1 @@
+"""How a bundle becomes a zip that needs nothing of this repository: sources, archive, verification."""
