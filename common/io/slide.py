@@ -220,7 +220,7 @@ def open_slide(path: str | Path, mpp: float | None = None) -> Slide:
     file = slide_file(path)
     source = open_source(file)
     try:
-        resolution = reconcile(collect_statements(file, source.properties), mpp)
+        resolution = reconcile(collect_statements(source.properties), mpp)
     except InputError:
         source.close()
         raise

@@ -121,11 +121,11 @@ class PlainSource:
         Raises:
             InputError: not a picture, damaged, larger than `MAX_PLAIN_PX`, or not 8-bit grey or colour.
         """
-        self._rgb = _read_picture(path)
+        self.properties: Mapping[str, str]
+        self._rgb, self.properties = _read_picture(path)
         height, width = self._rgb.shape[:2]
         self.levels: tuple[Level, ...] = (Level(width, height, 1.0, 1.0),)
         self.format = f"plain {PLAIN_SUFFIXES[path.suffix.lower()]}"
-        self.properties: Mapping[str, str] = {}
 
     def read(
         self, level: int, x_px: int, y_px: int, width_px: int, height_px: int
@@ -187,7 +187,8 @@ def _composite(rgba: np.ndarray, background: tuple[int, ...]) -> np.ndarray:
     return rgb
 
 
-def _read_picture(path: Path) -> np.ndarray:
+def _read_picture(path: Path) -> tuple[np.ndarray, dict[str, str]]:
+    """Pixels, and what the file says about their size, under the names of `resolution_statements`."""
     try:
         is_tiff = PLAIN_SUFFIXES[path.suffix.lower()] == "TIFF"
         return _read_tiff(path) if is_tiff else _read_with_pillow(path)
@@ -201,7 +202,7 @@ def _read_picture(path: Path) -> np.ndarray:
         raise InputError(_damaged(path.name, "cannot be decoded")) from error
 
 
-def _read_with_pillow(path: Path) -> np.ndarray:
+def _read_with_pillow(path: Path) -> tuple[np.ndarray, dict[str, str]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         with Image.open(path) as image:
@@ -209,10 +210,19 @@ def _read_with_pillow(path: Path) -> np.ndarray:
                 raise InputError(_not_8_bit(path.name, image.mode))
             rgba = image.convert("RGBA") if "A" in image.mode or "transparency" in image.info else None
             rgb = np.array(image.convert("RGB") if rgba is None else rgba)
-    return rgb if rgba is None else _composite(rgb, (255, 255, 255))
+            properties = _density(image)
+    return (rgb if rgba is None else _composite(rgb, (255, 255, 255))), properties
 
 
-def _read_tiff(path: Path) -> np.ndarray:
+def _density(image: Image.Image) -> dict[str, str]:
+    source = {"PNG": "png.pHYs", "JPEG": "jpeg.density"}.get(image.format or "")
+    dpi = image.info.get("dpi")
+    if source is None or dpi is None:
+        return {}
+    return {f"{source}.{axis}-dpi": f"{float(value):.6g}" for axis, value in zip("xy", dpi, strict=True)}
+
+
+def _read_tiff(path: Path) -> tuple[np.ndarray, dict[str, str]]:
     with tifffile.TiffFile(path) as tiff:
         page = tiff.pages.first
         if page.imagewidth * page.imagelength > MAX_PLAIN_PX:
@@ -220,8 +230,23 @@ def _read_tiff(path: Path) -> np.ndarray:
         if page.dtype != np.uint8 or page.samplesperpixel not in (1, 3, 4):
             raise InputError(_not_8_bit(path.name, f"{page.samplesperpixel} channels of {page.dtype}"))
         if page.photometric in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB):
-            return _as_rgb(page.asarray(), planar=int(page.planarconfig) == 2 and page.samplesperpixel > 1)
-    return _read_with_pillow(path)
+            planar = int(page.planarconfig) == 2 and page.samplesperpixel > 1
+            return _as_rgb(page.asarray(), planar), _tiff_properties(page)
+        properties = _tiff_properties(page)
+    return _read_with_pillow(path)[0], properties
+
+
+def _tiff_properties(page: tifffile.TiffPage) -> dict[str, str]:
+    """The resolution tags under OpenSlide's names."""
+    properties = {"tiff.ImageDescription": page.description} if page.description else {}
+    for name in ("XResolution", "YResolution"):
+        tag = page.tags.get(name)
+        if tag is not None and tag.value[1]:
+            properties[f"tiff.{name}"] = f"{tag.value[0] / tag.value[1]:.9g}"
+    unit = page.tags.get("ResolutionUnit")
+    names = {1: "none", 2: "inch", 3: "centimeter"}
+    properties["tiff.ResolutionUnit"] = names.get(2 if unit is None else int(unit.value), "none")
+    return properties
 
 
 def _as_rgb(pixels: np.ndarray, planar: bool) -> np.ndarray:
