@@ -94,7 +94,7 @@ class Progress:
         elif kind == "Downloading":
             name, _, size = rest.rpartition("/")[2].partition(" ")
             self.phase = f"downloading {name.split('-')[0]} {size}".strip()
-        elif kind == "Installing":
+        elif line.startswith("Installing collected packages:"):
             self.phase, self.total = "unpacking", line.count(",") + 1
         elif kind == "ERROR:":
             self.last_error = rest

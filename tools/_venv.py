@@ -17,7 +17,6 @@ from _base import CACHE, NEWEST, OLDEST, PYTHON_VERSION, ROOT, ToolError, clock,
 from _install import create_environment, install_requirements, provide_pip
 
 VENV = ROOT / ".venv"
-INPUTS = ("requirements.txt", "pyproject.toml")
 RESTARTED = "CLINICAL_BUNDLES_RESTARTED"
 
 
@@ -82,10 +81,19 @@ def venv_version() -> str:
 
 def expected_stamp() -> dict[str, str]:
     """What a finished installation writes: the hash of its inputs, the Python inside, the place."""
-    digest = hashlib.sha256()
-    for name in INPUTS:
-        digest.update((ROOT / name).read_bytes() + b"\0")
-    return {"inputs_sha256": digest.hexdigest(), "python": venv_version(), "root": str(ROOT)}
+    inputs = (ROOT / "requirements.txt").read_text(encoding="utf-8") + packaging_sections(
+        (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    )
+    digest = hashlib.sha256(inputs.encode()).hexdigest()
+    return {"inputs_sha256": digest, "python": venv_version(), "root": str(ROOT)}
+
+
+def packaging_sections(pyproject: str) -> str:
+    """What an installation depends on in pyproject.toml: not the settings of ruff, mypy and pytest."""
+    sections = re.split(r"^(?=\[)", pyproject, flags=re.MULTILINE)
+    return "".join(
+        part for part in sections if part.startswith(("[build-system", "[project", "[tool.setuptools"))
+    )
 
 
 def make_venv() -> None:
@@ -104,7 +112,7 @@ def make_venv() -> None:
         if fresh:
             create_environment(VENV)
         provide_pip(VENV / "bin" / "python")
-        install_requirements(VENV / "bin" / "python", ROOT / INPUTS[0], CACHE / "venv.log", handle)
+        install_requirements(VENV / "bin" / "python", ROOT / "requirements.txt", CACHE / "venv.log", handle)
         write_stamp()
         (CACHE / "venv.installing").unlink()
         say(f"{VENV.name} is complete after {clock(time.monotonic() - started_s)}")

@@ -81,7 +81,7 @@ def list_all(entries: tuple[Entry, ...], _: argparse.Namespace) -> int:
 
 
 def verify(entries: tuple[Entry, ...], _: argparse.Namespace) -> int:
-    """Hash targets and kept originals, one line each. Returns 0 when all targets are ok and no original is wrong."""
+    """Hash targets and kept originals, one line each. Returns 0 when nothing is missing or wrong."""
     good = True
     for entry in entries:
         state = entry.state()
