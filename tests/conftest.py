@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -20,3 +21,15 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("no data folder beside the repository (shared/data)")
     return SHARED_DATA
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test marked `weights("name", ...)` skips where those entries of tools/weights.json are not fetched.
+
+    Without names it needs all entries.
+    """
+    for marker in item.iter_markers("weights"):
+        for entry in json.loads((ROOT / "tools" / "weights.json").read_text(encoding="utf-8"))["entries"]:
+            wanted = not marker.args or entry["name"] in marker.args
+            if wanted and not (ROOT / entry["target"]).is_file():
+                pytest.skip(f"{entry['target']} is missing: python3 tools/weights.py get {entry['name']}")
