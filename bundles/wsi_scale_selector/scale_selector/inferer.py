@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from common.engines import Engine, build_feature_engine
 from monai.inferers import Inferer
 
+from common.engines import Engine
 from common.errors import ConfigError
 from common.geometry import magnification_from_mpp
 from common.io.slide import Slide
@@ -109,21 +109,20 @@ class ScaleSearchInferer(Inferer):
         self.spec = spec
 
     def __call__(  # type: ignore[override]
-        self, inputs: Slide, network: PatchClassifier, *, engine: Engine | None = None, tissue: np.ndarray
+        self, inputs: Slide, network: PatchClassifier, *, engine: Engine, tissue: np.ndarray
     ) -> SearchResult:
         """Search the scale of one slide.
 
         Args:
             inputs: open slide.
             network: the classifier; its hyperplanes are used in fp32.
-            engine: runs the classifier's features; built for the CPU if None.
+            engine: runs the classifier's features.
             tissue: (h, w) bool mask over the whole slide.
 
         Raises:
             InputError: no tissue, or no point with a full field of view.
         """
         settings = self.settings
-        engine = engine or build_feature_engine(network, self.spec.size_px)
         rng = np.random.default_rng(settings.seed)
         base_mpp = inputs.mpp or self.spec.training_mpp or NOMINAL_MPP
         mpps = parse_scales(settings.scales)
@@ -209,7 +208,7 @@ def build_inferer(
     rule: dict[str, Any] | None = None,
     **settings: Any,
 ) -> ScaleSearchInferer:
-    """The inferer of a config. Raises ConfigError (setting out of range) and ClassifierError (description)."""
+    """The inferer of a config. Raises ConfigError (a setting) or ClassifierError (the description)."""
     spec = classifier if isinstance(classifier, ClassifierSpec) else load_classifier_spec(classifier)
     scales = (scales,) if isinstance(scales, (str, int, float)) else tuple(scales)
     return ScaleSearchInferer(

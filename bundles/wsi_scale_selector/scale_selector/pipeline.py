@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from common.engines import Engine, build_feature_engine
-from common.transforms.tissue import tissue_mask
 
+from common.engines import Engine, build_engine
 from common.errors import BundleError, ConfigError, InputError
 from common.geometry import parse_scale
 from common.io.files import write_json
 from common.io.slide import Slide, find_slides, open_slide
+from common.transforms.tissue import tissue_mask
 
 from .class_map import ClassMap, build_class_map
 from .inferer import ScaleSearchInferer, SearchResult
@@ -178,9 +178,9 @@ class SlidePipeline:
     def engine(self) -> Engine:
         """Built at first use and shared by all slides."""
         if self._engine is None:
-            self._engine = build_feature_engine(
-                self.network, self.inferer.spec.size_px, **self.engine_options
-            )
+            size_px = self.inferer.spec.size_px
+            example = torch.zeros(1, 3, size_px, size_px)
+            self._engine = build_engine(self.network.feature_network(), example, **self.engine_options)
         return self._engine
 
     def run(self) -> list[Path]:

@@ -68,7 +68,7 @@ def sample_points(
             break
     if not found:
         raise InputError(
-            f"{slide.path.name}: expected tissue {half_width_px:.0f} px or more from every border, found none: "
+            f"{slide.path.name}: expected tissue {half_width_px:.0f} px or more from the border, found none: "
             "the slide is too small for the lowest magnification; give higher --scales"
         )
     return Points(np.concatenate(accepted), count, outside, float(tissue.mean()))

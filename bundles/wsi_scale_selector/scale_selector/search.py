@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from common.engines import Engine, patches_to_batch
 from tqdm import tqdm
 
+from common.engines import Engine, patches_to_batch
 from common.errors import ConfigError
 from common.geometry import magnification_from_mpp, mpp_from_magnification, parse_scale
 from common.io.slide import Slide
@@ -29,11 +29,9 @@ def parse_scales(scales: str | float | Sequence[str | float]) -> np.ndarray:
     Raises:
         ConfigError: fewer than two different scales, or one that cannot be read.
     """
-    if isinstance(scales, str):
-        scales = [part for part in scales.strip("[]()").split(",") if part.strip()]
-    elif isinstance(scales, (int, float)):
-        scales = [scales]
-    mpps = sorted({parse_scale(scale) for scale in scales}, reverse=True)
+    items = [scales] if isinstance(scales, (str, int, float)) else list(scales)
+    parts = [part for item in items for part in (item.split(",") if isinstance(item, str) else [item])]
+    mpps = sorted({parse_scale(part) for part in parts}, reverse=True)
     if len(mpps) < 2:
         raise ConfigError(
             f"scales: expected at least two different scales, got {len(mpps)}: e.g. x10,x20,x40"
