@@ -1,0 +1,57 @@
+"""The choice of an engine."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ..errors import ConfigError
+from .base import Engine, choose
+from .openvino_engine import OpenVinoEngine
+from .torch_engine import TorchEngine, find_device
+
+
+def build_engine(
+    network: nn.Module,
+    example: torch.Tensor,
+    engine: str = "auto",
+    precision: str = "auto",
+    device: str = "cpu",
+) -> Engine:
+    """Prepare a network for execution.
+
+    Args:
+        network: (B, 3, H, W) float RGB 0..255 -> one tensor (B, ...).
+        example: float (B, 3, H, W), fixes H and W.
+        engine: "auto" (OpenVINO on a CPU, PyTorch on CUDA), "torch" or "openvino".
+        precision: "auto" (bf16 where the hardware computes it; PyTorch on a CPU stays fp32), "fp32" or "bf16".
+        device: "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        ConfigError: an unknown name, a device that is not there, OpenVINO on CUDA.
+    """
+    choose(engine, ("auto", "torch", "openvino"), "engine")
+    choose(precision, ("auto", "fp32", "bf16"), "precision")
+    on_cpu = find_device(device).type == "cpu"
+    if engine == "openvino" and not on_cpu:
+        raise ConfigError(f"engine openvino: expected device 'cpu', got '{device}': choose engine 'torch'")
+    if engine == "torch" or not on_cpu:
+        return TorchEngine(network, tuple(example.shape[1:]), precision, device)
+    return OpenVinoEngine(network, example, precision)
+
+
+def build_feature_engine(
+    network: nn.Module,
+    size_px: int,
+    engine: str = "auto",
+    precision: str = "auto",
+    device: str = "cpu",
+) -> Engine:
+    """`build_engine` for the features of a patch classifier: (B, 3, size_px, size_px) -> (B, M).
+
+    Args:
+        network: has `feature_network()`, a module from raw RGB to features.
+        size_px: edge of a patch.
+    """
+    example = torch.zeros(1, 3, size_px, size_px)
+    return build_engine(network.feature_network(), example, engine, precision, device)

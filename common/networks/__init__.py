@@ -1,0 +1,1 @@
+"""Architectures, and reading trained ones from files."""
