@@ -13,7 +13,7 @@ from ..errors import ConfigError, InputError
 def patches_to_batch(patches: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """Patches as the reader gives them -> batch as an `Engine` takes it.
 
-    The result is a view (B 3 H W) on memory ordered B H W 3: no pixel is moved, and OpenVINO reads it in place.
+    The result is a view (B 3 H W) on memory ordered B H W 3: OpenVINO reads it in place, without a copy.
 
     Args:
         patches: B arrays (H, W, 3), or one array (B, H, W, 3), RGB.
@@ -33,9 +33,10 @@ def patches_to_batch(patches: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
 
 
 class Engine(ABC):
-    """A compiled network: batches in, numbers out. `engine`, `precision`, `device`, `version` go into every result.
+    """A compiled network: batches in, numbers out.
 
     Attributes:
+        engine, precision, device, version: the choice made, part of every result.
         shape_px: the (3, H, W) of one patch, fixed when the engine was built.
     """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import nn
 
@@ -24,7 +26,7 @@ def build_engine(
         network: (B, 3, H, W) float RGB 0..255 -> one tensor (B, ...).
         example: float (B, 3, H, W), fixes H and W.
         engine: "auto" (OpenVINO on a CPU, PyTorch on CUDA), "torch" or "openvino".
-        precision: "auto" (bf16 where the hardware computes it; PyTorch on a CPU stays fp32), "fp32" or "bf16".
+        precision: "auto" (bf16 where the hardware computes it, PyTorch on a CPU fp32), "fp32" or "bf16".
         device: "cpu", "cuda" or "cuda:N".
 
     Raises:
@@ -40,8 +42,15 @@ def build_engine(
     return OpenVinoEngine(network, example, precision)
 
 
+class HasFeatures(Protocol):
+    """A patch classifier whose features can be had alone."""
+
+    def feature_network(self) -> nn.Module:
+        """(B, 3, e, e) RGB 0..255 -> (B, M)."""
+
+
 def build_feature_engine(
-    network: nn.Module,
+    network: HasFeatures,
     size_px: int,
     engine: str = "auto",
     precision: str = "auto",
@@ -50,7 +59,7 @@ def build_feature_engine(
     """`build_engine` for the features of a patch classifier: (B, 3, size_px, size_px) -> (B, M).
 
     Args:
-        network: has `feature_network()`, a module from raw RGB to features.
+        network: the patch classifier.
         size_px: edge of a patch.
     """
     example = torch.zeros(1, 3, size_px, size_px)

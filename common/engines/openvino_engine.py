@@ -57,15 +57,15 @@ class OpenVinoEngine(Engine):
 
 
 def cpu_precision(core: ov.Core) -> str:
-    """bf16 where the processor has instructions for it; elsewhere it would be emulated, and fp32 is faster."""
+    """bf16 where the processor has instructions for it; elsewhere fp32 is faster."""
     return "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
 
 
 def convert(network: nn.Module, example: torch.Tensor) -> ov.Model:
     """PyTorch -> OpenVINO graph with an open batch size.
 
-    Goes to the front end directly: `openvino.convert_model` would report each call to its maker over the network,
-    which has no place in a hospital.
+    Goes to the front end directly: `openvino.convert_model` would report each call to its maker over the
+    network, which has no place in a hospital.
     """
     decoder = TorchScriptPythonDecoder(network.cpu().eval(), example_input=example)
     frontend = FrontEndManager().load_by_framework("pytorch")

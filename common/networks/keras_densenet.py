@@ -1,8 +1,8 @@
 """Keras' DenseNet121 on torchvision's DenseNet121: the same arithmetic, other names.
 
-Equal by construction: ZeroPadding2D(3) + valid 7x7 is padding 3; ZeroPadding2D(1) + valid max pooling after a ReLU is
-padding with -inf, because nothing is below 0; both concatenate old features first. Keras' BatchNormalization divides by
-sqrt(variance + 1.001e-5), torchvision's by sqrt(variance + 1e-5): the difference goes into the stored variance.
+Equal by construction: ZeroPadding2D(3) + valid 7x7 is padding 3; ZeroPadding2D(1) + valid max pooling after a
+ReLU is padding with -inf, because nothing is below 0; both concatenate old features first. Keras divides by
+sqrt(variance + 1.001e-5), torchvision by sqrt(variance + 1e-5): the difference goes into the stored variance.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class KerasDenseNet121:
 
     Attributes:
         state: under torchvision's names, float32.
-        activation: what follows the head in the file ("softmax", "linear", None: unknown); never part of the logits.
+        activation: what follows the head ("softmax", "linear", None: unknown), not part of the logits.
         rescaling: (gain, offset) if the file's network rescales its own input, else None.
     """
 
@@ -64,13 +64,13 @@ class KerasDenseNet121:
             math.isclose(g, gain, rel_tol=1e-4) and math.isclose(o, offset, abs_tol=1e-4) for g, o in said
         ):
             raise ClassifierError(
-                f"input: expected the file's own Rescaling, pixels x {gain:.6g} + {offset:.6g}, got {said[0]}: "
-                f"write scale {gain:.6g}, mean {-offset:.6g} and std 1 for each channel in classifier.json"
+                f"input: expected the file's own Rescaling, pixels x {gain:.6g} + {offset:.6g}, got "
+                f"{said[0]}: write scale {gain:.6g}, mean {-offset:.6g} and std 1 in classifier.json"
             )
 
 
 def convert_keras_densenet121(source: Path, target: Path) -> None:
-    """Write a Keras DenseNet121 as a plain state dict of torchvision's densenet121. Raises ClassifierError."""
+    """Write a Keras DenseNet121 as a state dict of torchvision's densenet121. Raises ClassifierError."""
     state = read_keras_densenet121(source).state
     with atomic_path(target) as temporary, temporary.open("wb") as stream:
         torch.save(state, stream)
@@ -80,7 +80,7 @@ def read_keras_densenet121(path: Path) -> KerasDenseNet121:
     """Read and rename; every layer is found by its name.
 
     Raises:
-        ClassifierError: not a Keras file, not DenseNet121 + average pooling + one Dense layer, weights not finite.
+        ClassifierError: not a Keras file, not DenseNet121 + average pooling + one Dense, weights not finite.
     """
     file = read_keras_file(path)
     _check_layers(file.layers, path.name)
@@ -117,8 +117,8 @@ def _check_layers(layers: Sequence[KerasLayer], name: str) -> None:
     for layer in layers:
         if layer.kind not in _KNOWN:
             raise ClassifierError(
-                f"{name}: expected DenseNet121, average pooling and one Dense layer, got a {layer.kind} layer "
-                f"'{layer.name}': remove it, or export the network to TorchScript"
+                f"{name}: expected DenseNet121, average pooling and one Dense layer, got a "
+                f"{layer.kind} layer '{layer.name}': remove it, or export the network to TorchScript"
             )
 
 

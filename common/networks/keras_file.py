@@ -1,8 +1,8 @@
 """Trained Keras models read with h5py: layers by their names, no TensorFlow, no code executed.
 
-Three layouts: `.keras` (a zip of config.json and model.weights.h5), the older whole-model `.h5`, and `.h5` of weights.
-In `.keras` a variable's path is numbered, not named: `layers/<class>[_n]/vars/<i>`, where <class> is the class in
-snake case and n counts the layers of that class in the order of config.json, anew inside every nested model.
+Three layouts: `.keras` (a zip of config.json and model.weights.h5), the older whole-model `.h5`, and `.h5` of
+weights alone. In `.keras` a variable's path is numbered, not named: `layers/<class>[_n]/vars/<i>`, where <class>
+is the class in snake case and n counts its layers in the order of config.json, anew inside a nested model.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def snake_case(name: str) -> str:
 def _read_h5(path: Path) -> KerasFile:
     with h5py.File(path, "r") as stream:
         config = json.loads(stream.attrs["model_config"]) if "model_config" in stream.attrs else None
-        root = stream["model_weights"] if "model_weights" in stream else stream
+        root = stream.get("model_weights", stream)
         variables = dict(_named_variables(root))
     return KerasFile(tuple(iterate_layers(config)) if config else (), variables)
 

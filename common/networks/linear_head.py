@@ -6,6 +6,7 @@ Penkin et al. 2023, Algorithm 1: A[Phi, W] with features Phi(patch) in R^M and W
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -88,7 +89,8 @@ def find_head(network: nn.Module, example: torch.Tensor) -> str:
             handle.remove()
     if not order:
         raise ClassifierError(
-            f"{type(network).__name__}: expected a last linear layer, got no layer with weights: choose another network"
+            f"{type(network).__name__}: expected a last linear layer, got no layer with weights: "
+            "choose another network"
         )
     _get_linear(network, order[-1])
     return order[-1]
@@ -97,7 +99,7 @@ def find_head(network: nn.Module, example: torch.Tensor) -> str:
 def split_scripted(
     network: torch.jit.ScriptModule, example: torch.Tensor, head: str | None = None
 ) -> SplitNetwork:
-    """The same for TorchScript, whose layers cannot be hooked: the head becomes the identity, so features come out.
+    """The same for TorchScript, whose layers cannot be hooked: the head becomes the identity.
 
     A candidate is accepted only if features @ weight + bias then equals what the file itself answered.
 
@@ -115,13 +117,13 @@ def split_scripted(
         if split is not None:
             return split
     raise ClassifierError(
-        f"TorchScript file: expected a last linear layer whose output is the answer, got {names[-3:] or 'none'} "
-        "and another answer: export the network without softmax or sigmoid, or give it as a module"
+        f"TorchScript file: expected a last linear layer whose output is the answer, got "
+        f"{names[-3:] or 'none'} and another answer: export the network without softmax or sigmoid"
     )
 
 
 def _open_scripted(
-    network: nn.Module, layer: nn.Module, example: torch.Tensor, expected: torch.Tensor
+    network: nn.Module, layer: Any, example: torch.Tensor, expected: torch.Tensor
 ) -> SplitNetwork | None:
     """None, with the layer restored, when the answer is not features @ weight + bias."""
     weight, bias = layer.weight.detach().clone(), getattr(layer, "bias", None)
@@ -191,6 +193,6 @@ def _run(network: nn.Module, example: torch.Tensor) -> torch.Tensor:
     except (RuntimeError, ValueError, TypeError, AttributeError, AssertionError, IndexError) as error:
         reason = str(error).strip().splitlines()[-1][:160] if str(error).strip() else type(error).__name__
         raise ClassifierError(
-            f"{type(network).__name__}: expected a network for patches {tuple(example.shape)}, got '{reason}': "
-            "correct size_px or the network's arguments"
+            f"{type(network).__name__}: expected a network for patches {tuple(example.shape)}, got "
+            f"'{reason}': correct size_px or the network's arguments"
         ) from error

@@ -21,9 +21,9 @@ State = dict[str, torch.Tensor]
 
 
 def read_state(path: Path) -> State:
-    """Read a state dict (`.safetensors` by that suffix, else `torch.save`'s format; no code is executed).
+    """Read a state dict (`.safetensors` by suffix, else `torch.save`'s format; no code is executed).
 
-    `{"state_dict": ...}`, `{"model": ...}` and the like are unwrapped, `module.` and `_orig_mod.` are cut off.
+    `{"state_dict": ...}`, `{"model": ...}` and the like are unwrapped, `module.` and `_orig_mod.` cut off.
 
     Raises:
         ClassifierError: not readable, holds other things than tensors, or numbers that are not finite.

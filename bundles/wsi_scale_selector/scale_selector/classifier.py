@@ -22,7 +22,18 @@ _ADVICE = "correct classifier.json"
 # Okabe and Ito's colours, then Tol's muted ones: for labels that name no colour of their own
 _PALETTE = tuple(
     tuple(bytes.fromhex(code))
-    for code in ["E69F00", "56B4E9", "009E73", "F0E442", "0072B2", "D55E00", "CC79A7", "999999", "882255", "332288", "DDCC77", "44AA99"]
+    for code in (
+        "E69F00",
+        "56B4E9",
+        "009E73",
+        "F0E442",
+        "0072B2",
+        "D55E00",
+        "CC79A7",
+        "999999",
+        "882255",
+        "332288",
+    )
 )
 
 
@@ -50,7 +61,7 @@ class ClassifierSpec:
         head: dotted name of the last linear layer, None: found by running the network.
         outputs: the head's outputs that are used, in the labels' order; None: all.
         size_px: edge e of a patch.
-        scale, mean, std: the network sees (RGB 0..255 * scale - mean) / std, mean and std one value a channel.
+        scale, mean, std: the network sees (RGB 0..255 * scale - mean) / std, one value a channel.
         training_mpp: microns per pixel of the training patches, None: unknown.
         reference: margins seen on known patches, {"margin_quantiles": {"0.05": ...}, "source": ...}, or None.
     """
@@ -187,7 +198,7 @@ def _read_outputs(value: Any, count: int) -> tuple[int, ...] | None:
     whole = isinstance(value, list) and all(isinstance(index, int) and index >= 0 for index in value)
     if not whole or len(set(value)) != len(value) or len(value) != count:
         raise ClassifierError(
-            f"outputs: expected {count} different indices, one a label, got {value!r}: {_ADVICE} or the labels"
+            f"outputs: expected {count} different indices, one a label, got {value!r}: {_ADVICE}"
         )
     return tuple(value)
 
@@ -210,7 +221,8 @@ def _read_label(row: Mapping[str, Any], position: int) -> Label:
     name, color = row.get("name"), row.get("color", list(_PALETTE[position % len(_PALETTE)]))
     if row.get("value") != position or not isinstance(name, str) or not name:
         raise ClassifierError(
-            f"labels: expected value {position} and a name at place {position}, got {dict(row)}: correct the labels"
+            f"labels: expected value {position} and a name at place {position}, got {dict(row)}: "
+            "correct the labels"
         )
     if len(color) != 3 or not all(isinstance(part, int) and 0 <= part <= 255 for part in color):
         raise ClassifierError(

@@ -29,6 +29,10 @@ class PatchClassifier(nn.Module):
         scale, mean, std: the backbone sees (RGB 0..255 * scale - mean) / std.
     """
 
+    image_scale: torch.Tensor
+    image_mean: torch.Tensor
+    image_std: torch.Tensor
+
     def __init__(
         self,
         backbone: nn.Module,
@@ -77,11 +81,11 @@ def build_network(classifier: str | Path | ClassifierSpec, pretrained: bool = Tr
 
     Args:
         classifier: the file, or what was read from it.
-        pretrained: load the weights; False leaves the architecture's own initialisation (a TorchScript file is
-            always read, it is the network).
+        pretrained: load the weights; False leaves the architecture's own initialisation (but a TorchScript
+            file is always read, it is the network).
 
     Raises:
-        ClassifierError: weights missing, damaged, of another network, not finite or with another number of classes.
+        ClassifierError: weights missing, damaged, of another network, not finite, or another class count.
     """
     spec = classifier if isinstance(classifier, ClassifierSpec) else load_classifier_spec(classifier)
     if pretrained or spec.source == "torchscript":
@@ -105,7 +109,8 @@ def _assemble(spec: ClassifierSpec, split: SplitNetwork) -> PatchClassifier:
     if spec.outputs is not None:
         if max(spec.outputs) >= count:
             raise ClassifierError(
-                f"outputs: expected indices below {count}, the head's width, got {max(spec.outputs)}: correct them"
+                f"outputs: expected indices below {count}, the width of the head, got {max(spec.outputs)}: "
+                "correct them"
             )
         weight, bias = weight[:, list(spec.outputs)], bias[list(spec.outputs)]
     _check_count(spec, weight.shape[1])
@@ -116,8 +121,8 @@ def _assemble(spec: ClassifierSpec, split: SplitNetwork) -> PatchClassifier:
 def _check_count(spec: ClassifierSpec, count: int) -> None:
     if count != len(spec.labels):
         raise ClassifierError(
-            f"{spec.name}: expected one class a label ({len(spec.labels)} labels), got {count} classes in the "
-            "network: correct the labels, or select outputs"
+            f"{spec.name}: expected one class a label ({len(spec.labels)} labels), got {count} classes in "
+            "the network: correct the labels, or select outputs"
         )
 
 
@@ -147,7 +152,7 @@ def _read_scripted(spec: ClassifierSpec) -> SplitNetwork:
         network = torch.jit.load(str(spec.weights_path), map_location="cpu").eval()
     except RuntimeError as error:
         raise ClassifierError(
-            f"{spec.weights_path.name}: expected a TorchScript file, got '{str(error).splitlines()[0][:120]}': "
+            f"{spec.weights_path.name}: expected a TorchScript file, got '{str(error)[:120]}': "
             "export it with torch.jit.save"
         ) from error
     check_finite(network.state_dict(), spec.weights_path.name)
@@ -168,8 +173,8 @@ def _build_architecture(spec: ClassifierSpec, state: State | None) -> nn.Module:
     except (ImportError, AttributeError, ValueError, TypeError, RuntimeError, KeyError) as error:
         reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
         raise ClassifierError(
-            f"network {spec.source} '{spec.architecture}': expected a known name and fitting args, got '{reason}': "
-            "correct network in classifier.json"
+            f"network {spec.source} '{spec.architecture}': expected a known name and fitting args, "
+            f"got '{reason}': correct network in classifier.json"
         ) from error
 
 
