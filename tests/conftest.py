@@ -13,6 +13,7 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 for bundle in sorted((ROOT / "bundles").iterdir()):
     if (bundle / "configs").is_dir():
         sys.path.append(str(bundle))
+sys.path.extend((str(ROOT / "tools"), str(ROOT / "tests" / "support")))
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 """Is a folder a bundle as this project means it? Stricter than the Model Zoo's own verification.
 
-Each check takes a `Bundle` and yields one line per fault; nothing found means that it holds. The first line of
-its docstring is the rule. `run_check` turns a file that cannot be read into a fault, so that no check passes
-because another one failed.
+Each check takes a `Bundle` and yields one line per fault; nothing found means that it holds. The first line
+of its docstring is the rule. `run_check` turns a file that cannot be read into a fault, so that no check
+passes because another one failed.
 """
 
 from __future__ import annotations

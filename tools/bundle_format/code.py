@@ -40,9 +40,8 @@ def check_package_name(bundle: Bundle) -> Iterator[str]:
         for file in bundle.path.parent.glob("*/*/__init__.py")
         if file.parents[1].name != bundle.name
     }
-    installed = {name for name in packages_distributions() if name not in bundle.packages}
     for name in bundle.packages:
-        if name in GENERIC_NAMES | others | installed | set(sys.stdlib_module_names):
+        if name in GENERIC_NAMES | others | set(packages_distributions()) | set(sys.stdlib_module_names):
             yield f"{name}: a package of this name exists elsewhere; the first one imported would run"
     if (bundle.path / "scripts").exists():
         yield "scripts: MONAI Label unloads every module of this name"

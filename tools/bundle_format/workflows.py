@@ -27,7 +27,12 @@ def check_properties(bundle: Bundle, workflow: str, overrides: Mapping[str, Any]
             **{"bundle_root": str(bundle.path), **overrides},
         )
         found.initialize()
-        for name in found.check_properties() or []:
+        try:
+            missing = found.check_properties() or []
+        except (KeyError, AttributeError) as error:  # how MONAI reports a missing id and an inline key metric
+            yield f"{workflow}.json: {error.args[0]}"
+            return
+        for name in missing:
             yield f"{workflow}.json: property {name} is missing or in the wrong place"
         found.finalize()
 
