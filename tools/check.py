@@ -74,4 +74,4 @@ def print_summary(outcomes: list[Outcome]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    _base.run_tool(main)

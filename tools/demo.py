@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import _base
 import _registry
 import _venv
 from _base import ROOT, ToolError, clock, say
@@ -146,4 +147,4 @@ def shorten(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    _base.run_tool(main)

@@ -177,4 +177,4 @@ def load_function(name: str, bundle: Path) -> Callable[..., object]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    _base.run_tool(main)

@@ -18,13 +18,13 @@ PROBE = "import _venv\n_venv.enter_venv()\nimport sys\nprint('prefix', sys.prefi
 PYPROJECT = '[build-system]\nrequires = []\n\n[project]\nname = "x"\n\n[tool.ruff]\nline-length = 110\n'
 
 
-def make_clone(folder: Path, requirements: str = "") -> Path:
-    """A clone with the real bootstrap, a tool that only enters `.venv`, and these requirements."""
+def make_clone(folder: Path) -> Path:
+    """A clone with the real bootstrap, a tool that only enters `.venv`, and nothing to install."""
     (folder / "tools").mkdir(parents=True)
     for name in ("_base.py", "_install.py", "_venv.py"):
         shutil.copy(TOOLS / name, folder / "tools")
     (folder / "tools" / "probe.py").write_text(PROBE)
-    (folder / "requirements.txt").write_text(requirements)
+    (folder / "requirements.txt").write_text("")
     (folder / "pyproject.toml").write_text(PYPROJECT)
     return folder
 
@@ -76,24 +76,20 @@ def test_changed_requirements_are_installed_in_place(clone: Path) -> None:
     assert kept.exists()
 
 
-def test_interrupted_installation_starts_empty(clone: Path) -> None:
+def test_failed_installation_is_one_line_and_the_next_starts_empty(clone: Path) -> None:
     half = clone / ".venv" / "half-unpacked"
     half.touch()
-    (clone / ".cache" / "venv.installing").touch()
-    assert "making .venv" in start(clone).communicate()[0]
-    assert not half.exists()
-    assert not (clone / ".cache" / "venv.installing").exists()
-
-
-def test_failed_installation_is_one_line_and_not_stamped(tmp_path: Path) -> None:
-    clone = make_clone(tmp_path / "clone", "./no-such-package\n")
+    (clone / "requirements.txt").write_text("./no-such-package\n")
     process = start(clone)
     output, errors = process.communicate()
     assert process.returncode == 1
     assert errors.startswith("error: pip failed (") and errors.count("\n") == 1
     assert "prefix" not in output
-    assert not (clone / ".venv" / "stamp.json").exists()
     assert (clone / ".cache" / "venv.installing").exists()
+    (clone / "requirements.txt").write_text("")
+    assert "making .venv" in start(clone).communicate()[0]
+    assert not half.exists()
+    assert not (clone / ".cache" / "venv.installing").exists()
 
 
 @pytest.mark.parametrize("version", ["3.9.18", "3.6.15"])
@@ -185,3 +181,14 @@ def test_progress_is_shown_while_it_lasts(
 
 def test_clock() -> None:
     assert [_base.clock(seconds) for seconds in (0, 59.9, 75, 3600)] == ["0:00", "0:59", "1:15", "60:00"]
+
+
+def test_interrupted_tool_is_one_line() -> None:
+    def main(arguments: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit, match="interrupted"):
+        _base.run_tool(main)
+    with pytest.raises(SystemExit) as ended:
+        _base.run_tool(lambda arguments: 3)
+    assert ended.value.code == 3
