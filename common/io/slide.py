@@ -103,7 +103,7 @@ class Slide:
 
         Read from the coarsest level whose downsample is not above the target, then averaged over areas;
         enlarged with Lanczos where the target is finer than level 0. Pixel (i, j) of the result is centred on
-        (x0 + (j + 0.5) * downsample, y0 + (i + 0.5) * downsample) to within 1/8 pixel of the level read.
+        (x0 + (j + 0.5) * downsample, y0 + (i + 0.5) * downsample), to within 1/16 pixel of that level.
 
         Args:
             x0_px: left edge, level-0 pixels.

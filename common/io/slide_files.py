@@ -10,7 +10,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from ..errors import InputError
-from .slide_sources import PLAIN_SUFFIXES
+from .pictures import PLAIN_SUFFIXES
 
 WSI_SOP_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"
 """VL Whole Slide Microscopy Image Storage."""
@@ -39,7 +39,7 @@ def find_slides(folder: str | Path) -> list[Path]:
     if folder.is_file():
         return [folder]
     entries = _list_folder(folder)
-    slides = [p for p in entries if p.is_file() and p.suffix.lower() != ".dcm" and _is_plain_entry(p)]
+    slides = [p for p in entries if is_slide_file(p) and not _has_dicom_mark(p)]
     series = dicom_wsi_series(folder)
     slides += [folder] if len(series) == 1 and not slides else series
     slides += [p for p in entries if p.is_dir() and len(_series_or_none(p)) == 1]
@@ -94,8 +94,11 @@ def _wsi_header(path: Path) -> pydicom.Dataset | None:
 
 
 def _has_dicom_mark(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def _series_or_none(folder: Path) -> list[Path]:
@@ -103,10 +106,6 @@ def _series_or_none(folder: Path) -> list[Path]:
         return dicom_wsi_series(folder)
     except InputError:
         return []
-
-
-def _is_plain_entry(path: Path) -> bool:
-    return is_slide_file(path) and _wsi_header(path) is None
 
 
 def _detect(path: Path) -> str | None:

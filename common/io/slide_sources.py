@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 import openslide
-import tifffile
-from PIL import Image, UnidentifiedImageError
 
 from ..errors import InputError
+from .pictures import PLAIN_SUFFIXES, composite, damaged, not_a_slide, read_picture
 
 CACHE_BYTES = 256 * 2**20
 """OpenSlide's cache of decoded tiles: two rows of 256 px tiles, 100 000 px wide (its default is 32 MB)."""
-
-MAX_PLAIN_PX = 178_956_970
-"""Pixels of the largest picture read into memory (Pillow's own safety limit; 0.5 GB as RGB)."""
-
-PLAIN_SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
-
-_SIXTEEN_BIT_MODES = {"I", "F", "I;16", "I;16B", "I;16L", "I;16N"}
 
 
 @dataclass(frozen=True)
@@ -79,9 +70,9 @@ class OpenSlideSource:
         try:
             self._handle = openslide.OpenSlide(path)
         except openslide.OpenSlideUnsupportedFormatError as error:
-            raise InputError(_not_a_slide(path.name)) from error
+            raise InputError(not_a_slide(path.name)) from error
         except (openslide.OpenSlideError, OSError) as error:
-            raise InputError(_damaged(path.name, "cannot be opened")) from error
+            raise InputError(_unopened(path.name, str(error))) from error
         self._handle.set_cache(openslide.OpenSlideCache(CACHE_BYTES))
         self.properties: Mapping[str, str] = dict(self._handle.properties)
         self.format = self.properties.get("openslide.vendor", "openslide")
@@ -101,12 +92,12 @@ class OpenSlideSource:
         try:
             rgba = np.asarray(self._handle.read_region((x0, y0), level, (width_px, height_px)))
         except (openslide.OpenSlideError, OSError) as error:
-            raise InputError(_damaged(self._name, "cannot be decoded")) from error
-        except ValueError as error:  # ctypes: the handle was closed
+            raise InputError(damaged(self._name, "cannot be decoded")) from error
+        except ctypes.ArgumentError as error:  # openslide-python's answer to a closed handle
             raise InputError(
                 f"{self._name}: expected an open slide, got a closed one: open it again"
             ) from error
-        return _composite(rgba, self._background), (x0 / step, y0 / step)
+        return composite(rgba, self._background), (x0 / step, y0 / step)
 
     def close(self) -> None:
         self._handle.close()
@@ -122,7 +113,7 @@ class PlainSource:
             InputError: not a picture, damaged, larger than `MAX_PLAIN_PX`, or not 8-bit grey or colour.
         """
         self.properties: Mapping[str, str]
-        self._rgb, self.properties = _read_picture(path)
+        self._rgb, self.properties = read_picture(path)
         height, width = self._rgb.shape[:2]
         self.levels: tuple[Level, ...] = (Level(width, height, 1.0, 1.0),)
         self.format = f"plain {PLAIN_SUFFIXES[path.suffix.lower()]}"
@@ -175,104 +166,7 @@ def _background_rgb(hex_rgb: str) -> tuple[int, ...]:
         return 255, 255, 255
 
 
-def _composite(rgba: np.ndarray, background: tuple[int, ...]) -> np.ndarray:
-    """RGBA (not premultiplied) over a colour. uint8 (h, w, 4) -> uint8 (h, w, 3)."""
-    rgb = cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB)
-    alpha = rgba[..., 3]
-    if alpha.size == 0 or alpha.min() == 255:
-        return rgb
-    part = (alpha != 255).nonzero()
-    weight = alpha[part][:, None] / 255.0
-    rgb[part] = np.rint(rgb[part] * weight + np.array(background) * (1 - weight))
-    return rgb
-
-
-def _read_picture(path: Path) -> tuple[np.ndarray, dict[str, str]]:
-    """Pixels, and what the file says about their size, under the names of `resolution_statements`."""
-    try:
-        is_tiff = PLAIN_SUFFIXES[path.suffix.lower()] == "TIFF"
-        return _read_tiff(path) if is_tiff else _read_with_pillow(path)
-    except (UnidentifiedImageError, tifffile.TiffFileError) as error:
-        raise InputError(_not_a_slide(path.name)) from error
-    except Image.DecompressionBombError as error:
-        raise InputError(_too_large(path.name)) from error
-    except InputError:
-        raise
-    except Exception as error:  # decoders raise anything on damaged data
-        raise InputError(_damaged(path.name, "cannot be decoded")) from error
-
-
-def _read_with_pillow(path: Path) -> tuple[np.ndarray, dict[str, str]]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(path) as image:
-            if image.mode in _SIXTEEN_BIT_MODES:
-                raise InputError(_not_8_bit(path.name, image.mode))
-            rgba = image.convert("RGBA") if "A" in image.mode or "transparency" in image.info else None
-            rgb = np.array(image.convert("RGB") if rgba is None else rgba)
-            properties = _density(image)
-    return (rgb if rgba is None else _composite(rgb, (255, 255, 255))), properties
-
-
-def _density(image: Image.Image) -> dict[str, str]:
-    source = {"PNG": "png.pHYs", "JPEG": "jpeg.density"}.get(image.format or "")
-    dpi = image.info.get("dpi")
-    if source is None or dpi is None:
-        return {}
-    return {f"{source}.{axis}-dpi": f"{float(value):.6g}" for axis, value in zip("xy", dpi, strict=True)}
-
-
-def _read_tiff(path: Path) -> tuple[np.ndarray, dict[str, str]]:
-    with tifffile.TiffFile(path) as tiff:
-        page = tiff.pages.first
-        if page.imagewidth * page.imagelength > MAX_PLAIN_PX:
-            raise InputError(_too_large(path.name))
-        if page.dtype != np.uint8 or page.samplesperpixel not in (1, 3, 4):
-            raise InputError(_not_8_bit(path.name, f"{page.samplesperpixel} channels of {page.dtype}"))
-        if page.photometric in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB):
-            planar = int(page.planarconfig) == 2 and page.samplesperpixel > 1
-            return _as_rgb(page.asarray(), planar), _tiff_properties(page)
-        properties = _tiff_properties(page)
-    return _read_with_pillow(path)[0], properties
-
-
-def _tiff_properties(page: tifffile.TiffPage) -> dict[str, str]:
-    """The resolution tags under OpenSlide's names."""
-    properties = {"tiff.ImageDescription": page.description} if page.description else {}
-    for name in ("XResolution", "YResolution"):
-        tag = page.tags.get(name)
-        if tag is not None and tag.value[1]:
-            properties[f"tiff.{name}"] = f"{tag.value[0] / tag.value[1]:.9g}"
-    unit = page.tags.get("ResolutionUnit")
-    names = {1: "none", 2: "inch", 3: "centimeter"}
-    properties["tiff.ResolutionUnit"] = names.get(2 if unit is None else int(unit.value), "none")
-    return properties
-
-
-def _as_rgb(pixels: np.ndarray, planar: bool) -> np.ndarray:
-    pixels = np.moveaxis(pixels, 0, -1) if planar else pixels
-    pixels = np.atleast_3d(pixels)
-    if pixels.shape[2] == 4:
-        return _composite(np.ascontiguousarray(pixels), (255, 255, 255))
-    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
-
-
-def _not_a_slide(name: str) -> str:
-    return (
-        f"{name}: expected a slide (OpenSlide format, DICOM, TIFF, PNG, JPEG), got something else: check it"
-    )
-
-
-def _damaged(name: str, what: str) -> str:
-    return f"{name}: expected an intact slide, got data that {what} (truncated?): copy the file again"
-
-
-def _too_large(name: str) -> str:
-    return (
-        f"{name}: expected a plain picture of at most {MAX_PLAIN_PX} px, got a larger one: "
-        "convert it to a tiled pyramid TIFF"
-    )
-
-
-def _not_8_bit(name: str, got: str) -> str:
-    return f"{name}: expected an 8-bit grey or RGB picture, got {got}: convert it to 8-bit RGB"
+def _unopened(name: str, reason: str) -> str:
+    if reason.startswith("Unsupported TIFF compression"):
+        return f"{name}: expected JPEG, JPEG 2000, LZW or deflate tiles, got other ones: convert the slide"
+    return damaged(name, "cannot be opened")
