@@ -121,7 +121,7 @@ def split_by_group(
     """Training and validation patches, no patient or slide on both sides.
 
     Where the material names a "val" split, that is taken. Otherwise, among `SPLIT_TRIALS` random choices of
-    groups, the one whose validation part comes nearest to `val_fraction` of every class.
+    groups, the one that has most classes on both sides and comes nearest to `val_fraction` of every class.
 
     Raises:
         ConfigError: `val_fraction` outside (0, 1).
@@ -249,5 +249,7 @@ def _choose_groups(
         counts[row[patch.group], labels.index(patch.label)] += 1
     number = min(max(1, round(val_fraction * len(groups))), len(groups) - 1)
     trials = [rng.permutation(len(groups))[:number] for _ in range(SPLIT_TRIALS)]
-    miss = [np.abs(counts[t].sum(0) / counts.sum(0) - val_fraction).max() for t in trials]
+    shares = np.array([counts[trial].sum(0) / counts.sum(0) for trial in trials])
+    one_sided = ((shares == 0) | (shares == 1)).sum(1)
+    miss = one_sided + np.abs(shares - val_fraction).max(1)
     return {groups[i] for i in trials[int(np.argmin(miss))]}

@@ -143,7 +143,7 @@ class PatchDataset(Dataset):
 
     def _read(self, patch: Patch) -> np.ndarray:
         pixels = self.reader.read(patch, self.read_px)
-        if pixels.shape[0] < SIZE_TOLERANCE * self.size_px:
+        if pixels.shape[0] < math.floor(SIZE_TOLERANCE * self.size_px):
             raise InputError(
                 f"{patch.image.name}: expected at least {self.size_px} px at {patch.mpp:g} um/px, got "
                 f"{pixels.shape[0]}: bring pictures of a larger field of view, or choose a higher scale"

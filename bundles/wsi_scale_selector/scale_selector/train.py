@@ -1,0 +1,337 @@
+"""The parts of `configs/train.json`, in the order of the data: material, datasets, network, optimisation."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from ignite.engine import Engine, Events
+from ignite.metrics import ConfusionMatrix, Metric, MetricsLambda
+from monai.inferers import Inferer
+from monai.optimizers import WarmupCosineSchedule
+from monai.utils import set_determinism
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, Subset
+
+from common.errors import ConfigError
+from common.geometry import parse_scale
+
+from .augment import Augmentation
+from .classifier import ClassifierSpec, _read_labels, load_classifier_spec
+from .data import Patch, PatchSettings, collect_patches, count_by_class, split_by_group
+from .dataset import BalancedSampler, PatchDataset
+from .export import ClassifierWriter, MarginCollector, adapt_head, unwrap, with_class_count
+from .network import PatchClassifier
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingMaterial:
+    """What is trained on, and to what end.
+
+    Attributes:
+        start: the classifier to start from.
+        spec: the classifier as it shall become, with its new labels and training scale.
+        patches: {"train": [...], "validation": [...]}, of different patients or slides.
+        augmentation: random changes of the training patches.
+    """
+
+    start: ClassifierSpec
+    spec: ClassifierSpec
+    patches: Mapping[str, list[Patch]]
+    augmentation: Augmentation
+
+
+def build_material(
+    classifier: str,
+    dataset_dir: str,
+    scale: str | float,
+    labels: str | None,
+    augmentation: Mapping[str, Any],
+    seed: int,
+    val_fraction: float,
+    group_pattern: str | None,
+    **taking: Any,
+) -> TrainingMaterial:
+    """Collect and split the patches.
+
+    Args:
+        classifier: `classifier.json` to start from.
+        dataset_dir: see `material`.
+        scale: training scale, "x20" or "0.5um".
+        labels: a labels.json that replaces the classifier's labels (its head is then replaced too).
+        augmentation: arguments of `Augmentation`.
+        seed: of the patches' places and the split.
+        val_fraction: share of validation where the material names none.
+        group_pattern: takes the patient from a file's name, see `find_material`.
+        taking: further arguments of `PatchSettings`.
+
+    Raises:
+        ClassifierError, ConfigError, InputError: see the functions used.
+    """
+    start = load_classifier_spec(classifier)
+    spec = replace(start, training_mpp=parse_scale(scale), reference=None)
+    if labels is not None:
+        spec = with_class_count(replace(spec, labels=_read_labels(labels, Path(classifier))))
+    changes = Augmentation(**augmentation)
+    settings = PatchSettings(
+        spec.label_names, spec.size_px, parse_scale(scale), margin=changes.scale, seed=seed, **taking
+    )
+    patches = collect_patches(dataset_dir, settings, (None, "train", "val"), group_pattern)
+    train, validation = split_by_group(patches, val_fraction, seed)
+    for name, part in (("training", train), ("validation", validation)):
+        logger.info("%s patches: %s", name, count_by_class(part, spec.label_names))
+    return TrainingMaterial(start, spec, {"train": train, "validation": validation}, changes)
+
+
+def build_dataset(material: TrainingMaterial, part: str, cache_gb: float) -> PatchDataset:
+    """The patches of one part, "train" with its random changes or "validation" without."""
+    changes = material.augmentation if part == "train" else None
+    return PatchDataset(material.patches[part], material.spec.size_px, changes, cache_gb, is_first_process())
+
+
+def build_train_loader(
+    dataset: PatchDataset, batch_size: int, num_workers: int, balanced: bool, seed: int
+) -> DataLoader:
+    """Batches of the training patches; with torchrun each process has its own balanced share.
+
+    Raises:
+        ConfigError: fewer draws than one batch holds.
+    """
+    rank, processes = process_place()
+    sampler = BalancedSampler(dataset, seed, balanced, rank, processes)
+    if len(sampler) < batch_size:
+        raise ConfigError(
+            f"batch_size: expected at most the {len(sampler)} patches of an epoch, got {batch_size}: lower "
+            "it or raise --patches_per_class"
+        )
+    workers: dict[str, Any] = {"num_workers": num_workers, "persistent_workers": num_workers > 0}
+    return DataLoader(dataset, batch_size, sampler=sampler, drop_last=True, **workers)
+
+
+def build_validation_loader(dataset: PatchDataset, batch_size: int, num_workers: int) -> DataLoader:
+    """Batches of the validation patches, in order; with torchrun every process takes every n-th patch."""
+    rank, processes = process_place()
+    part = Subset(dataset, range(rank, len(dataset), processes))
+    return DataLoader(part, batch_size, num_workers=num_workers, persistent_workers=num_workers > 0)
+
+
+def process_place() -> tuple[int, int]:
+    """This process's number and how many there are: (0, 1) without torchrun."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def is_first_process() -> bool:
+    return process_place()[0] == 0
+
+
+def build_trained_network(
+    network_def: PatchClassifier, material: TrainingMaterial, device: str, freeze_features: bool, seed: int
+) -> nn.Module:
+    """The network in the form in which it is trained.
+
+    New labels give it a new head: the architecture is built again for their number, and everything before the
+    head is taken over.
+
+    Args:
+        network_def: the classifier to start from.
+        material: says which labels the result has.
+        device: "cpu", "cuda", "cuda:0".
+        freeze_features: train the last linear layer only.
+        seed: of a new head's weights.
+
+    Returns:
+        uint8 or float RGB 0..255 (B, 3, e, e) -> logits (B, C).
+
+    Raises:
+        ClassifierError: the architecture cannot be built for another number of classes.
+    """
+    set_determinism(seed)
+    network = adapt_head(network_def, material.start, material.spec)
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    trained: nn.Module = HeadOnly(network) if freeze_features else network
+    if freeze_features:
+        network.backbone.requires_grad_(False)
+    if dist.is_initialized():
+        devices = [device] if device.startswith("cuda") else None
+        return DistributedDataParallel(trained, devices, find_unused_parameters=True)
+    return trained
+
+
+class HeadOnly(nn.Module):
+    """Trains the last linear layer on features that do not move: neither weights nor batch statistics.
+
+    Args:
+        network: the classifier.
+    """
+
+    def __init__(self, network: PatchClassifier) -> None:
+        super().__init__()
+        self.network = network
+
+    def train(self, mode: bool = True) -> HeadOnly:
+        super().train(mode)
+        self.network.eval()
+        return self
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """(B, 3, e, e) RGB 0..255 -> logits (B, C)."""
+        with torch.no_grad():
+            features = self.network.features(image)
+        return nn.functional.linear(features, self.network.weight, self.network.bias)
+
+
+class PrecisionInferer(Inferer):
+    """One forward pass in the wanted precision, on the memory layout that convolutions like.
+
+    Args:
+        precision: "fp32", or "bf16" for autocast (weights, gradients and the loss stay fp32); quick on a CPU
+            with AMX or AVX512-BF16 and on a recent GPU.
+
+    Raises:
+        ConfigError: another precision.
+    """
+
+    def __init__(self, precision: str = "bf16") -> None:
+        if precision not in ("fp32", "bf16"):
+            raise ConfigError(f"precision: expected fp32 or bf16, got '{precision}': bf16 is the quicker")
+        self.precision = precision
+
+    def __call__(
+        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        """uint8 (B, 3, e, e) -> float32 logits (B, C)."""
+        image = inputs.to(torch.float32, memory_format=torch.channels_last)
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            return network(image, *args, **kwargs).float()
+
+
+def build_optimizer(
+    network: nn.Module, name: str, learning_rate: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """ "adamw" or "adam"; biases and normalisation layers are not decayed.
+
+    Raises:
+        ConfigError: another name, or a learning rate that is not positive.
+    """
+    kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+    if name not in kinds:
+        raise ConfigError(f"optimizer: expected {' or '.join(kinds)}, got '{name}': adamw is usual")
+    if not learning_rate > 0:
+        raise ConfigError(f"learning_rate: expected a positive number, got {learning_rate}: 0.0003 is usual")
+    trained = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
+    ]
+    return kinds[name]([group for group in groups if group["params"]], lr=learning_rate)
+
+
+def build_scheduler(
+    optimizer: torch.optim.Optimizer, loader: DataLoader, schedule: str, epochs: int, warmup_epochs: float
+) -> WarmupCosineSchedule:
+    """Learning rate per iteration: a linear start from a tenth, then "cosine" down to zero or "constant".
+
+    Raises:
+        ConfigError: another schedule.
+    """
+    cycles = {"cosine": 0.5, "constant": 0.0}
+    if schedule not in cycles:
+        raise ConfigError(f"schedule: expected cosine or constant, got '{schedule}': cosine is usual")
+    steps = epochs * len(loader)
+    warmup = min(round(warmup_epochs * len(loader)), steps // 2)
+    return WarmupCosineSchedule(optimizer, warmup, steps, cycles=cycles[schedule], warmup_multiplier=0.1)
+
+
+def build_writer(
+    output_dir: str, network: nn.Module, material: TrainingMaterial, margins: MarginCollector
+) -> ClassifierWriter:
+    """Writes the best classifier; see `ClassifierWriter`."""
+    patches = [patch for part in material.patches.values() for patch in part]
+    return ClassifierWriter(output_dir, network, material.spec, patches, margins)
+
+
+class BufferSync:
+    """Validator handler: before validating, every process takes the first one's batch statistics.
+
+    Args:
+        network: the network in training.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = unwrap(network)
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self._broadcast)
+
+    def _broadcast(self, _: Engine) -> None:
+        if dist.is_initialized():
+            for buffer in self.network.buffers():
+                dist.broadcast(buffer, 0)
+
+
+def build_loss(label_smoothing: float = 0.0) -> nn.Module:
+    """Cross entropy; the classes are balanced by the sampler, not by weights."""
+    return nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+
+
+def build_metric(material: TrainingMaterial) -> Metric:
+    """Mean over the classes of their share of recognised patches, the paper's "mean" in Table 1."""
+    matrix = ConfusionMatrix(len(material.spec.labels), output_transform=_pred_and_label)
+    return MetricsLambda(mean_class_accuracy, matrix)
+
+
+def mean_class_accuracy(matrix: torch.Tensor) -> float:
+    """Mean of the diagonal over the row sums; classes without patches do not count.
+
+    Args:
+        matrix: (C, C) counts, rows are the true classes.
+    """
+    totals = matrix.sum(1)
+    return float((matrix.diagonal()[totals > 0] / totals[totals > 0]).double().mean())
+
+
+def _pred_and_label(output: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    return output["pred"], output["label"]
+
+
+def start_distributed(backend: str | None = None) -> None:
+    """Join the processes that torchrun started.
+
+    Args:
+        backend: "nccl" or "gloo"; None takes nccl where every process has a GPU of its own, else gloo.
+
+    Raises:
+        ConfigError: not started by torchrun.
+    """
+    if dist.is_initialized():
+        return
+    if not dist.is_torchelastic_launched():
+        raise ConfigError(
+            "multi_gpu_train: expected to be started by torchrun, got a plain start: use `torchrun "
+            "--nproc_per_node=N -m monai.bundle run ...`"
+        )
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    dist.init_process_group(backend or ("nccl" if torch.cuda.device_count() >= local else "gloo"))
+    if not is_first_process():
+        logging.disable(logging.WARNING)
+
+
+def stop_distributed() -> None:
+    """Leave the group, if this process is in one."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def local_device() -> str:
+    """This process's own GPU, "cpu" where there is none."""
+    count = torch.cuda.device_count()
+    return f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % count}" if count else "cpu"
