@@ -1,0 +1,1 @@
+"""Generated input with a known truth."""
