@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scale_selector.row_store import RowStore
 
 from common.errors import OutputError
+from scale_selector.row_store import RowStore
 
 KEY = {"slide": "a", "grid": [1, 2.5]}
 

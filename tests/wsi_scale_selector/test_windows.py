@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scale_selector.windows import Block, plan_windows, tissue_shares
 
 from common.errors import ConfigError, InputError
+from scale_selector.windows import Block, plan_windows, tissue_shares
 
 
 def make_slide(width_px: int, height_px: int, downsamples: tuple[float, ...] = (1.0,)) -> SimpleNamespace:

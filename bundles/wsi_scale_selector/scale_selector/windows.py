@@ -35,7 +35,7 @@ class WindowGrid:
 
     The window (i, j) covers the cells i..i+k-1, j..j+k-1 with k = size_px / stride_px. The last row and the
     last column of windows are moved back to the slide's border, by less than one cell: they still contain
-    their cells, which are cut off there too. So every window shows nothing but slide, and all cells are covered.
+    their cells, which are cut off there too. So every window shows nothing but slide, and covers all cells.
 
     Attributes:
         width_px, height_px: the slide at the map's scale, whole pixels.
