@@ -200,8 +200,7 @@ def make_configs(package: str) -> dict[str, dict[str, Any]]:
             "inferer": "@inferer",
             "val_handlers": "@handlers",
         },
-        "initialize": ["$pipeline.start()"],
-        "run": ["$@evaluator.run()"],
+        "run": ["$pipeline.start()", "$@evaluator.run()"],
     }
     train = {
         **head,
@@ -224,8 +223,7 @@ def make_configs(package: str) -> dict[str, dict[str, Any]]:
                 "inferer": "@train::inferer",
             },
         },
-        "initialize": ["$pipeline.start()"],
-        "run": ["$@train::trainer.run()"],
+        "run": ["$pipeline.start()", "$@train::trainer.run()"],
     }
     loader = {**train["train"]["loader"], "batch_size": 2}
     return {

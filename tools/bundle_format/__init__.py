@@ -17,6 +17,7 @@ from .configs import (
     check_references,
     check_required_ids,
     check_size,
+    check_start,
     check_targets,
 )
 from .files import check_json, check_large_files, check_logging, check_required_files
@@ -52,6 +53,7 @@ STATIC_CHECKS: tuple[Check, ...] = (
     check_expressions,
     check_targets,
     check_references,
+    check_start,
     check_required_ids,
     check_optional_ids,
 )

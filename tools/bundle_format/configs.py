@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from .bundle import WORKFLOWS, Bundle, read_json, walk
 MAX_LINES = 120
 MAX_EXPRESSIONS = 10
 TEMPORARY = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+IMPORTS = ("$import ", "$from ")
 LIBRARIES = ("monai", "torch", "ignite")
 NOT_ARGUMENTS = frozenset(("_target_", "_disabled_", "_requires_", "_desc_", "_mode_"))
 
@@ -59,6 +61,8 @@ def _check_expression(bundle: Bundle, expression: str) -> Iterator[str]:
                     importlib.import_module(name)
             except ImportError as error:
                 yield f"imports {name}: {error}"
+        if isinstance(node, ast.Import) and any("." in a.name and not a.asname for a in node.names):
+            yield f"imports {names[0]} without `as`: MONAI binds the dotted name, which no expression can use"
 
 
 def check_targets(bundle: Bundle) -> Iterator[str]:
@@ -119,8 +123,39 @@ def check_references(bundle: Bundle) -> Iterator[str]:
                     yield f"{workflow}.json: {place} refers to @{reference}, which does not exist"
 
 
+def check_start(bundle: Bundle) -> Iterator[str]:
+    """`initialize` needs nothing of the bundle's package: MONAI puts it on `sys.path` only for `run`."""
+    from monai.bundle import ConfigParser, ReferenceResolver
+
+    for workflow in WORKFLOWS:
+        parser = ConfigParser(bundle.config(workflow))
+        parser.parse()
+        items = {place: item.get_config() for place, item in parser.ref_resolver.items.items()}
+        waiting = [place for place in items if place.partition("::")[0] == "initialize"]
+        if waiting:  # any expression makes MONAI evaluate every import statement of the file
+            waiting += [
+                place for place, value in items.items() if str(value).startswith(("$import ", "$from "))
+            ]
+        seen: set[str] = set()
+        while waiting:
+            place = waiting.pop()
+            if place in seen or place not in items:
+                continue
+            seen.add(place)
+            waiting += ReferenceResolver.find_refs_in_config(config=items[place], id=place)
+            waiting += [child for child in items if child.startswith(f"{place}::")]
+            if _names_package(items[place], bundle.packages):
+                yield f"{workflow}.json: initialize needs {place} of the bundle's package: move it into run"
+
+
+def _names_package(value: Any, packages: list[str]) -> bool:
+    target = value.get("_target_", "") if isinstance(value, dict) else value
+    text = str(target) if isinstance(value, dict) or str(value).startswith("$") else ""
+    return any(re.search(rf"\b{package}\b", text) for package in packages)
+
+
 def check_required_ids(bundle: Bundle) -> Iterator[str]:
-    """The ids that MONAI's applications ask for, and `initialize` and `run`."""
+    """The ids that MONAI's applications ask for, and `run`."""
     from monai.utils import BundleProperty, BundlePropertyConfig
 
     for workflow in WORKFLOWS:
@@ -130,7 +165,7 @@ def check_required_ids(bundle: Bundle) -> Iterator[str]:
             for rule in find_properties(workflow).values()
             if rule[BundleProperty.REQUIRED]
         ]
-        for name in (*required, "initialize", "run"):
+        for name in (*required, "run"):
             if _look_up(config, name) is None:
                 yield f"{workflow}.json: id {name} is missing"
 

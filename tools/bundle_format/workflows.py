@@ -115,9 +115,8 @@ def check_weights(bundle: Bundle, network: torch.nn.Module) -> Iterator[str]:
 def check_export(bundle: Bundle, network: torch.nn.Module) -> Iterator[str]:
     """network_def can be scripted, as `ckpt_export` does; models/model.ts loads when it is there."""
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # torch.jit: MONAI and MONAI Deploy still speak it
+        # torch.jit is deprecated, but MONAI and MONAI Deploy speak it
+        warnings.filterwarnings("ignore", "`?torch.jit")
         try:
             torch.jit.script(network)
         except Exception as error:  # the compiler raises many kinds

@@ -277,6 +277,13 @@ MUTATIONS: list[tuple[str, Mutation, str]] = [
     ("expressions", put(INFER, "extra", "%train.json::device"), "extra reads another file"),
     ("expressions", put(INFER, "imports.0", "$import none_such.x"), "imports none_such.x"),
     ("expressions", put(INFER, "imports.0", "$from none_such import x"), "imports none_such"),
+    ("expressions", put(INFER, "imports.0", "$import os.path"), "imports os.path without `as`"),
+    ("start", put(INFER, "initialize", ["$print(1)"]), "initialize needs imports::0 of the bundle's package"),
+    (
+        "start",
+        put(TRAIN, "initialize", ["$@network_def.eval()"]),
+        "train.json: initialize needs network_def of",
+    ),
     ("targets", put(INFER, TARGET, "common.network.build"), "lies outside the bundle"),
     ("targets", put(INFER, TARGET, "monai.none.Such"), "_target_ monai.none.Such"),
     ("targets", put(INFER, TARGET, "NoSuchTransform"), "lies outside the bundle"),
@@ -294,8 +301,16 @@ MUTATIONS: list[tuple[str, Mutation, str]] = [
     *(
         ("required_ids", drop(INFER, key), f"inference.json: id {key} is missing")
         for key in (
-            *("bundle_root", "device", "dataset_dir", "dataset", "evaluator", "network_def", "inferer"),
-            *("initialize", "run"),
+            *(
+                "bundle_root",
+                "device",
+                "dataset_dir",
+                "dataset",
+                "evaluator",
+                "network_def",
+                "inferer",
+                "run",
+            ),
         )
     ),
     ("required_ids", drop(TRAIN, "train.trainer"), "train.json: id train::trainer::max_epochs is missing"),
