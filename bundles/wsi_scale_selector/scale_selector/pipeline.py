@@ -21,9 +21,11 @@ from common.io.slide import Slide, find_slides, open_slide
 from common.transforms.tissue import tissue_mask
 
 from .class_map import ClassMap, build_class_map
+from .doctor import examine_resolution
 from .inferer import ScaleSearchInferer, SearchResult
 from .network import PatchClassifier
-from .results import Results, collect_results, write_results
+from .pictures import read_panels
+from .results import Results, describe_class_map, describe_search, write_results
 from .verdict import DECIDED
 
 THUMBNAIL_PX = 2048
@@ -57,8 +59,8 @@ class Prediction:
 
     search: SearchResult
     class_map: ClassMap | None
-    map_downsample: float
     map_reason: str
+    seconds: dict[str, float]
 
 
 class SlideDataset:
@@ -105,7 +107,9 @@ def predict(
     workdir: Path,
 ) -> Prediction:
     """Scale search, then the class map at the scale of the verdict."""
+    started = time.perf_counter()
     search = inferer(slide, network, engine=engine, tissue=tissue)
+    searched = time.perf_counter()
     downsample, reason = choose_map_downsample(search, inferer, settings)
     class_map = None
     if settings.enabled:
@@ -120,7 +124,9 @@ def predict(
             min_tissue=settings.min_tissue,
             batch_size=settings.batch_size,
         )
-    return Prediction(search, class_map, downsample, reason)
+    mapped = time.perf_counter()
+    seconds = {"search": round(searched - started, 1), "class map": round(mapped - searched, 1)}
+    return Prediction(search, class_map, reason, seconds)
 
 
 def choose_map_downsample(
@@ -216,32 +222,39 @@ class SlidePipeline:
 
     def run_slide(self, path: Path, output_dir: Path) -> list[Path]:
         """One slide through the five steps. Raises BundleError."""
-        started = time.perf_counter()
         workdir = output_dir / ".class_map"
+        started = time.perf_counter()
         with read({"image": path, "mpp": self.dataset.mpp}) as slide:
             thumbnail, tissue = preprocess(slide)
             prediction = predict(
                 slide, tissue, self.network, self.engine, self.inferer, self.class_map, workdir
             )
-            results = postprocess(slide, thumbnail, prediction, self)
-        files = write(results, output_dir, time.perf_counter() - started)
+            results = postprocess(slide, thumbnail, prediction, self.inferer, self.engine)
+        results.scale["seconds"] = {**prediction.seconds, "all": round(time.perf_counter() - started, 1)}
+        files = write(results, self.inferer, output_dir, self.class_map)
         shutil.rmtree(workdir, ignore_errors=True)
         logger.info("%s: %s", path.name, results.scale["verdict"]["sentence"])
         return files
 
 
 def postprocess(
-    slide: Slide, thumbnail: np.ndarray, prediction: Prediction, pipeline: SlidePipeline
+    slide: Slide, thumbnail: np.ndarray, prediction: Prediction, inferer: ScaleSearchInferer, engine: Engine
 ) -> Results:
-    """Verdict, doctor and map as plain values and regions, still in memory."""
-    return collect_results(
-        slide, thumbnail, prediction, pipeline.inferer, pipeline.engine, pipeline.class_map
-    )
+    """Verdict, evidence, doctor and map as plain values, and the patches that the pictures show."""
+    search, class_map = prediction.search, prediction.class_map
+    scale = describe_search(slide, search, inferer.spec, engine, inferer.settings)
+    if class_map is not None:
+        scale["class_map"] = describe_class_map(class_map, prediction.map_reason, inferer.spec)
+    doctor = examine_resolution(slide.resolution, search, inferer.spec.training_mpp)
+    panels = read_panels(slide, scale, search.margins.scores)
+    return Results(scale, doctor, panels, class_map, thumbnail)
 
 
-def write(results: Results, output_dir: Path, seconds: float) -> list[Path]:
-    """scale.json, doctor.json, GeoJSON, OME-TIFF, pictures and report.html. Raises OutputError."""
-    return write_results(results, output_dir, seconds)
+def write(
+    results: Results, inferer: ScaleSearchInferer, output_dir: Path, settings: MapSettings
+) -> list[Path]:
+    """report.html, pictures, class map, doctor.json and scale.json. Raises OutputError."""
+    return write_results(results, inferer.spec.labels, output_dir, settings.min_area_um2)
 
 
 def name_outputs(paths: list[Path]) -> dict[str, Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,10 +13,15 @@ import numpy as np
 
 from common.engines import Engine
 from common.geometry import magnification_from_mpp
+from common.io.files import write_json
 from common.io.slide import Slide
+from common.report.figures import CurvePanel
 
-from .classifier import ClassifierSpec
+from .class_map import ClassMap
+from .classifier import ClassifierSpec, Label
 from .inferer import SearchResult, SearchSettings, describe_settings
+from .pictures import draw_class_map, draw_search
+from .report import write_class_map, write_report
 from .verdict import DECIDED, EQUIVALENT, NO_FIT
 
 PACKAGES = ("monai", "torch", "openvino", "openslide-python", "openslide-bin", "numpy")
@@ -50,6 +56,7 @@ def describe_search(
             "high": search.interval.high,
         },
         "verdict": describe_verdict(search),
+        "class_map": None,
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     }
 
@@ -149,10 +156,54 @@ def _sentence(search: SearchResult, scale: dict[str, Any] | None) -> str:
     return f"The best scale seems to lie beyond {edge}: search {verdict.direction} magnifications too."
 
 
+def describe_class_map(class_map: ClassMap, reason: str, spec: ClassifierSpec) -> dict[str, Any]:
+    """Scale, step and areas of the map."""
+    return {
+        "mpp": class_map.mpp,
+        "downsample": class_map.downsample,
+        "stride_px": class_map.stride_px,
+        "reason": reason,
+        "areas_mm2": class_map.grid().areas_mm2(spec.labels),
+        "files": [],
+    }
+
+
 @dataclass(frozen=True)
 class Results:
-    """Content of the files of one slide, before anything is written."""
+    """What the files of one slide will hold, before anything is written.
+
+    Attributes:
+        scale: content of scale.json.
+        doctor: content of doctor.json.
+        panels: curves and patches of chosen points.
+        class_map: None if it was not asked for.
+        thumbnail: (h, w, 3) uint8 of the whole slide.
+    """
 
     scale: dict[str, Any]
     doctor: dict[str, Any]
-    output_files: tuple[Path, ...] = ()
+    panels: list[CurvePanel]
+    class_map: ClassMap | None
+    thumbnail: np.ndarray
+
+
+def write_results(
+    results: Results, labels: Sequence[Label], output_dir: Path, min_area_um2: float = 0.0
+) -> list[Path]:
+    """Pictures, class map, doctor.json, scale.json and, last, report.html; each appears whole or not at all.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    scale, class_map = results.scale, results.class_map
+    pictures = draw_search(output_dir, scale, results.panels, labels)
+    files: list[Path] = []
+    if class_map is not None:
+        pictures |= draw_class_map(output_dir, scale, class_map, results.thumbnail, labels)
+        files += write_class_map(output_dir, class_map, labels, scale["weights"], min_area_um2).values()
+        scale["class_map"]["files"] = [path.name for path in files]
+    for name, payload in (("doctor.json", results.doctor), ("scale.json", scale)):
+        write_json(output_dir / name, payload)
+        files.append(output_dir / name)
+    write_report(output_dir / "report.html", scale, results.doctor, pictures, labels)
+    return [output_dir / "report.html", *pictures.values(), *files]
