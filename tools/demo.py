@@ -39,14 +39,13 @@ DEMOS = {
         option="--slide",
         meanings=(
             ("report.html", "the report: verdict, pictures, evidence (open it in a browser)"),
-            ("*overlay*.png", "coloured map of the tissue classes over the slide"),
-            ("*histogram*.png", "how many points proposed each magnification"),
-            ("*curve*.png", "distance to each class against magnification, for single points"),
-            ("*.png", "picture"),
+            ("class_map.png", "coloured map of the tissue classes over the slide"),
+            ("histogram.png", "how many points proposed each magnification"),
+            ("curves.png", "distance to each class against magnification, for single points"),
+            ("class_map.geojson", "tissue regions for QuPath"),
+            ("class_map.ome.tif", "class map as pyramidal OME-TIFF"),
             ("scale.json", "the verdict with everything that led to it"),
             ("doctor.json", "what the file says about its own resolution, and whether the content agrees"),
-            ("*.geojson", "tissue regions for QuPath"),
-            ("*.tif*", "class map as pyramidal OME-TIFF"),
         ),
     )
 }
