@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +14,7 @@ import numpy as np
 import openslide
 
 from ..errors import InputError
+from .jpeg_tiles import VENDORS, DoubtfulTileError, open_jpeg_tiles
 from .pictures import PLAIN_SUFFIXES, composite, damaged, not_a_slide, read_picture
 
 CACHE_BYTES = 256 * 2**20
@@ -58,7 +60,10 @@ class PixelSource(Protocol):
 
 
 class OpenSlideSource:
-    """A pyramid read by OpenSlide. The ICC profile is not applied: pixels are as they were stored."""
+    """A pyramid read by OpenSlide, its JPEG tiles directly where that is possible (`jpeg_tiles`).
+
+    The ICC profile is not applied: pixels are as they were stored.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open a slide.
@@ -78,6 +83,8 @@ class OpenSlideSource:
         self.format = self.properties.get("openslide.vendor", "openslide")
         self.levels = tuple(_levels(self._handle.level_dimensions, self._handle.level_downsamples))
         self._background = _background_rgb(self.properties.get("openslide.background-color", ""))
+        sizes = self._handle.level_dimensions
+        self._tiles = open_jpeg_tiles(path, sizes) if self.format in VENDORS else None
 
     def read(
         self, level: int, x_px: int, y_px: int, width_px: int, height_px: int
@@ -87,6 +94,10 @@ class OpenSlideSource:
         Raises:
             InputError: the file is damaged there. The handle is dead afterwards: later reads fail too.
         """
+        if self._tiles is not None and level in self._tiles:
+            with suppress(DoubtfulTileError):
+                pixels = self._tiles.read(level, x_px, y_px, width_px, height_px)
+                return pixels, (float(x_px), float(y_px))
         step = self.levels[level].address_step
         x0, y0 = (math.floor(value * step + 1e-6) for value in (x_px, y_px))
         try:
@@ -101,6 +112,8 @@ class OpenSlideSource:
 
     def close(self) -> None:
         self._handle.close()
+        if self._tiles is not None:
+            self._tiles.close()
 
 
 class PlainSource:
