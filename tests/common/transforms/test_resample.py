@@ -39,12 +39,7 @@ def grey(values: list[int]) -> np.ndarray:
         (0.0, 2.0, 2, [50, 120]),
         (0.5, 2.0, 1, [100]),  # half of 0, 100, half of 200
         (0.0, 4.0, 1, [85]),
-        (
-            0.0,
-            1.5,
-            2,
-            [33, 173],
-        ),  # (0 + 100 / 2) / 1.5, (100 / 2 + 200 + 40 / 4) / 1.5 = 260 / 1.5 without rounding
+        (0.0, 1.5, 2, [33, 167]),  # 0 and half of 100; half of 100 and all of 200; over 1.5
     ],
 )
 def test_sums_by_hand(offset: float, scale: float, size: int, expected: list[int]) -> None:
