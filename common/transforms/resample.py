@@ -69,7 +69,7 @@ def _shrink(
         source = cv2.sepFilter2D(source, -1, along_x, along_y, borderType=cv2.BORDER_REPLICATE)
     width, height = size
     if abs(scale - 1) < _EPSILON:
-        return np.ascontiguousarray(source[:height, :width])
+        return source[:height, :width].copy()
     needed_x, needed_y = (math.ceil(n * scale - _EPSILON) for n in size)
     source = np.ascontiguousarray(source[:needed_y, :needed_x])
     if (needed_x, needed_y) == (round(width * scale, 6), round(height * scale, 6)):

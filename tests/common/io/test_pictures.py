@@ -32,6 +32,13 @@ def test_lossless_containers_give_the_same_pixels(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read(tmp_path / name), PIXELS)
 
 
+def test_what_was_read_may_be_drawn_on(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    with open_slide(tmp_path / "a.png") as slide:
+        slide.read_region(0, 0, 1.0, 60, 40)[:] = 0
+        np.testing.assert_array_equal(slide.read_region(0, 0, 1.0, 60, 40), PIXELS)
+
+
 def test_jpeg_and_palette_and_cmyk_are_read(tmp_path: Path) -> None:
     smooth = np.full((40, 60, 3), (200, 120, 160), np.uint8)
     Image.fromarray(smooth).save(tmp_path / "a.jpg", quality=95)
