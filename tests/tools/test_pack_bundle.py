@@ -189,7 +189,7 @@ def test_packed_bundle_runs_alone_in_an_empty_folder(toy: Path, tmp_path: Path) 
 
 
 def test_versions_and_bundles_share_a_process_without_mixing_their_code(tmp_path: Path) -> None:
-    """Three zips in one process; then the same sources as they are, which shows what the private names are for.
+    """Three zips in one process; then their sources as they are, which shows what the private names are for.
 
     If the second half fails, MONAI has changed and the private names can go.
     """
@@ -298,10 +298,17 @@ def test_unknown_bundle_is_refused_with_the_known_ones(toy: Path, tmp_path: Path
         build_zip(toy, "toy", tmp_path / "a.zip")
 
 
-def test_unwritable_folder_is_refused(toy: Path, tmp_path: Path) -> None:
-    (tmp_path / "dist").write_text("a file")
-    with pytest.raises(OutputError, match="expected a writable place"):
+def test_full_disk_is_refused_and_leaves_nothing(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_half(target: Path, folder: str, contents: object) -> None:
+        target.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("packing.build.write_zip", write_half)
+    with pytest.raises(OutputError, match="No space left on device"):
         pack("toy_sorter", tmp_path / "dist", True, root=toy)
+    assert list((tmp_path / "dist").iterdir()) == []
 
 
 def test_command_ends_with_one_line(

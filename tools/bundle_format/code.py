@@ -6,7 +6,8 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 from packing.imports import find_imports, find_modules, find_reached
@@ -29,6 +30,12 @@ GENERIC_NAMES = frozenset(
         "bundles",
     )
 )
+
+
+@cache
+def packages_distributions() -> dict[str, list[str]]:
+    """Importable name -> distributions that provide it; looking through a venv takes a second."""
+    return dict(metadata.packages_distributions())
 
 
 def check_package_name(bundle: Bundle) -> Iterator[str]:
@@ -82,15 +89,20 @@ def check_imports(bundle: Bundle) -> Iterator[str]:
     used = {module: _imports(module, file) for module, file in own.items()}
     reached = find_reached({name for names in used.values() for name in names}, shared)
     used |= {module: _imports(module, shared[module]) for module in reached}
-    distributions = packages_distributions()
+    missing: dict[str, list[str]] = {}
     for module, names in sorted(used.items()):
-        for top in sorted({name.partition(".")[0] for name in names} - {"common", *bundle.packages}):
-            if top in sys.stdlib_module_names:
-                continue
-            sources = {normalise(name) for name in distributions.get(top, [])}
-            if not sources & allowed:
-                named = " or ".join(sorted(sources)) or top
-                yield f"{module}: imports {top}, but required_packages_version does not name {named}"
+        for top in {name.partition(".")[0] for name in names} - {"common", *bundle.packages}:
+            source = _find_distribution(top)
+            if top not in sys.stdlib_module_names and not source & allowed:
+                missing.setdefault(" or ".join(sorted(source)) or top, []).append(module)
+    for source_name, modules in sorted(missing.items()):
+        used_by = f"{modules[0]} and {len(modules) - 1} more" if len(modules) > 1 else modules[0]
+        yield f"metadata.json: required_packages_version does not name {source_name}, imported by {used_by}"
+
+
+def _find_distribution(top: str) -> set[str]:
+    """Normalised names of the installed distributions that provide the package `top`."""
+    return {normalise(name) for name in packages_distributions().get(top, [])}
 
 
 def _modules(bundle: Bundle, package: str) -> dict[str, Path]:

@@ -29,9 +29,8 @@ def main(bundle: Path, repository: Path) -> None:
     foreign = sorted(
         name
         for name, module in list(sys.modules.items())
-        if (file := getattr(module, "__file__", None)) and is_own(Path(file), repository)
+        if (file := getattr(module, "__file__", None)) and file != __file__ and is_own(Path(file), repository)
     )
-    foreign = [name for name in foreign if name != "__main__"]
     if foreign:
         sys.exit(f"expected nothing of the repository, got {', '.join(foreign)}")
     print(json.dumps({"modules": len(modules), "targets": len(targets), "network": network}))

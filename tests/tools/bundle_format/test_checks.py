@@ -133,14 +133,14 @@ MUTATIONS: list[tuple[str, Mutation, str]] = [
         append("PACKAGE/network.py", "def f():\n    from PIL import Image\n"),
         "does not name pillow",
     ),
-    ("imports", append("PACKAGE/network.py", "import tools.check\n"), "imports tools"),
+    ("imports", append("PACKAGE/network.py", "import tools.check\n"), "does not name tools"),
     (
         "imports",
         lambda path: [
             append("PACKAGE/network.py", "from common.a import b\n")(path),
             write(path.parents[1] / "common/a.py", "import cv2\nb = 1\n"),
         ],
-        "common.a: imports cv2",
+        "imported by common.a",
     ),
     (
         "absolute_paths",
