@@ -1,8 +1,9 @@
 """Trained Keras models read with h5py: layers by their names, no TensorFlow, no code executed.
 
-Three layouts: `.keras` (a zip of config.json and model.weights.h5), the older whole-model `.h5`, and `.h5` of
-weights alone. In `.keras` a variable's path is numbered, not named: `layers/<class>[_n]/vars/<i>`, where <class>
-is the class in snake case and n counts its layers in the order of config.json, anew inside a nested model.
+Layouts: `.keras` (a zip of config.json and model.weights.h5), Keras 3's `.weights.h5`, the older whole-model
+`.h5` and the older `.h5` of weights alone. In the first two a variable's path is numbered, not named:
+`layers/<class>[_n]/vars/<i>`, where <class> is the class in snake case and n counts its layers in the order
+of config.json, anew inside a nested model; the layer's name is an attribute of `vars`.
 """
 
 from __future__ import annotations
@@ -116,10 +117,24 @@ def snake_case(name: str) -> str:
 
 def _read_h5(path: Path) -> KerasFile:
     with h5py.File(path, "r") as stream:
+        if "layers" in stream:
+            return KerasFile((), dict(_labelled_variables(stream["layers"])))
         config = json.loads(stream.attrs["model_config"]) if "model_config" in stream.attrs else None
-        root = stream.get("model_weights", stream)
-        variables = dict(_named_variables(root))
+        variables = dict(_named_variables(stream.get("model_weights", stream)))
     return KerasFile(tuple(iterate_layers(config)) if config else (), variables)
+
+
+def _labelled_variables(layers: h5py.Group) -> Iterator[tuple[tuple[str, ...], np.ndarray]]:
+    """Variables of Keras 3's weights without config.json: the kind of layer follows from their number."""
+    for layer in layers.values():
+        if "layers" in layer:
+            yield from _labelled_variables(layer["layers"])
+        values = layer["vars"]
+        names = next(
+            (names for names in _VARIABLES.values() if len(values) in (len(names), len(names) - 1)), ()
+        )
+        for i, variable in enumerate(names[: len(values)]):
+            yield (values.attrs["name"], variable), values[str(i)][()]
 
 
 def _named_variables(root: h5py.Group) -> Iterator[tuple[tuple[str, ...], np.ndarray]]:

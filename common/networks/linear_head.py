@@ -5,6 +5,7 @@ Penkin et al. 2023, Algorithm 1: A[Phi, W] with features Phi(patch) in R^M and W
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,20 +32,16 @@ class FeatureTap(nn.Module):
     def __init__(self, network: nn.Module, head: str) -> None:
         super().__init__()
         self.network = network
-        self._given: torch.Tensor | None = None
+        self._given = torch.empty(0)
         network.get_submodule(head).register_forward_pre_hook(self._keep)
 
     def _keep(self, _: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
         self._given = given[0]
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """(B, 3, e, e) -> (B, M)."""
         self.network(image)
-        given, self._given = self._given, None
-        if given is None:
-            raise ClassifierError(
-                "head: expected a layer that runs for every patch, got none: name another head"
-            )
-        return given
+        return self._given
 
 
 def split_network(network: nn.Module, example: torch.Tensor, head: str | None = None) -> SplitNetwork:
@@ -55,30 +52,42 @@ def split_network(network: nn.Module, example: torch.Tensor, head: str | None = 
     Args:
         network: takes (B, 3, e, e).
         example: such a batch.
-        head: dotted name of the linear layer, None: the last one that runs.
+        head: dotted name of the linear layer, None: the last layer with weights that runs.
 
     Raises:
         ClassifierError: the network does not run, the head is not there or not linear, or not given (B, M).
     """
-    head = head if head is not None else find_head(network, example)
+    order, given = _watch(network, example)
+    if head is None:
+        head = _last(order, network)
     layer = _get_linear(network, head)
-    tap = FeatureTap(network, head)
-    features = _run(tap, example)
+    features = given.get(head, torch.empty(0))
     if features.ndim != 2:
         raise ClassifierError(
-            f"head '{head}': expected one feature vector a patch (B, M), got {tuple(features.shape)}: "
-            "name another head"
+            f"head '{head}': expected a layer that is given one feature vector a patch (B, M), got "
+            f"{tuple(features.shape)}: name another head"
         )
     weight = layer.weight.detach().T.clone()
     bias = torch.zeros(weight.shape[1]) if layer.bias is None else layer.bias.detach().clone()
-    return SplitNetwork(_without_head(network, head, example, features) or tap, weight, bias)
+    network.set_submodule(head, nn.Identity())
+    if not _yields(network, example, features):
+        network.set_submodule(head, layer)
+        network = FeatureTap(network, head)
+    return SplitNetwork(network, weight, bias)
 
 
-def find_head(network: nn.Module, example: torch.Tensor) -> str:
-    """Name of the last layer with weights that runs. Raises ClassifierError when it is not linear."""
+def _watch(network: nn.Module, example: torch.Tensor) -> tuple[list[str], dict[str, torch.Tensor]]:
+    """Layers with weights in the order in which they run, and what the linear ones were given."""
     order: list[str] = []
+    given: dict[str, torch.Tensor] = {}
+
+    def keep(name: str, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        order.append(name)
+        if isinstance(module, nn.Linear):
+            given[name] = inputs[0]
+
     handles = [
-        module.register_forward_pre_hook(lambda *_, name=name: order.append(name))
+        module.register_forward_pre_hook(functools.partial(keep, name))
         for name, module in network.named_modules()
         if next(module.parameters(recurse=False), None) is not None
     ]
@@ -87,13 +96,24 @@ def find_head(network: nn.Module, example: torch.Tensor) -> str:
     finally:
         for handle in handles:
             handle.remove()
+    return order, given
+
+
+def _last(order: list[str], network: nn.Module) -> str:
     if not order:
         raise ClassifierError(
             f"{type(network).__name__}: expected a last linear layer, got no layer with weights: "
             "choose another network"
         )
-    _get_linear(network, order[-1])
     return order[-1]
+
+
+def _yields(network: nn.Module, example: torch.Tensor, features: torch.Tensor) -> bool:
+    """Is the network without its head all that leads to the features? (It can be scripted then.)"""
+    try:
+        return _same(_run(network, example), features)
+    except ClassifierError:
+        return False
 
 
 def split_scripted(
@@ -164,26 +184,10 @@ def _get_linear(network: nn.Module, name: str) -> nn.Linear:
     return layer
 
 
-def _without_head(
-    network: nn.Module, head: str, example: torch.Tensor, features: torch.Tensor
-) -> nn.Module | None:
-    """The network with its head made the identity, if that yields the features (it can be scripted then)."""
-    layer = network.get_submodule(head)
-    hooks = dict(layer._forward_pre_hooks)
-    network.set_submodule(head, nn.Identity())
-    try:
-        same = _same(_run(network, example), features)
-    except ClassifierError:
-        same = False
-    if same:
-        return network
-    network.set_submodule(head, layer)
-    layer._forward_pre_hooks.update(hooks)
-    return None
-
-
-def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return one.shape == other.shape and bool((one - other).abs().max() <= _TOLERANCE * other.abs().max())
+def _same(one: object, other: torch.Tensor) -> bool:
+    if not isinstance(one, torch.Tensor) or one.shape != other.shape:
+        return False
+    return bool((one - other).abs().max() <= _TOLERANCE * other.abs().max())
 
 
 @torch.no_grad()
