@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -16,14 +20,28 @@ INK = "#222222"
 QUIET = "#8a8a8a"
 ACCENT = "#0b4f8a"
 NOTE_IN = 0.3
+LEGEND_COLUMNS = 3
+LEGEND_ROW_IN = 0.21
 MAX_LUMINANCE = 0.55
 
 
-def new_figure(width_in: float, height_in: float) -> Figure:
-    """An empty figure whose layout leaves room for a footnote."""
-    note = NOTE_IN / height_in
-    figure = Figure((width_in, height_in), layout=ConstrainedLayoutEngine(rect=(0, note, 1, 1 - note)))
+def new_figure(width_in: float, height_in: float, legend: Sequence[Artist] = ()) -> Figure:
+    """An empty figure, `height_in` high without its footnote and without the legend below it.
+
+    Args:
+        width_in: inches.
+        height_in: inches.
+        legend: handles with labels, in at most three columns.
+    """
+    columns = min(LEGEND_COLUMNS, max(1, len(legend)))
+    legend_in = LEGEND_ROW_IN * math.ceil(len(legend) / columns) + (0.15 if legend else 0)
+    whole_in = height_in + legend_in + NOTE_IN
+    free = 1 - height_in / whole_in
+    figure = Figure((width_in, whole_in), layout=ConstrainedLayoutEngine(rect=(0, free, 1, 1 - free)))
     FigureCanvasAgg(figure)
+    if legend:
+        place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, NOTE_IN / whole_in)}
+        figure.legend(handles=list(legend), ncols=columns, fontsize=9, frameon=False, **place)
     return figure
 
 

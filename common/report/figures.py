@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
@@ -19,7 +18,6 @@ from .label_grid import ClassLabel
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.5, 1.5, 1.5)))
 PANEL_COLUMNS = 2
 ENLARGED = "#e4e4e4"
-LEGEND: dict[str, Any] = {"ncols": 3, "fontsize": 9, "frameon": False}
 SQUARE: dict[str, Any] = {"marker": "s", "linestyle": "", "markersize": 9}
 
 
@@ -69,8 +67,7 @@ def plot_distance_curves(
         OutputError: the file cannot be written.
     """
     rows = -(-len(panels) // PANEL_COLUMNS)
-    legend_rows = -(-len(table) // 3)
-    figure = new_figure(11.0, 2.9 * rows + 0.25 * legend_rows + 0.6)
+    figure = new_figure(11.0, 2.9 * rows + 0.2, _curve_handles(axis, table))
     grid = figure.add_gridspec(rows, 2 * PANEL_COLUMNS, width_ratios=[1, 2.6] * PANEL_COLUMNS)
     for number, panel in enumerate(panels):
         row, column = divmod(number, PANEL_COLUMNS)
@@ -81,14 +78,14 @@ def plot_distance_curves(
             axes.set_ylabel("distance to the\nclass border, $\\rho$", fontsize=9)
         if number >= len(panels) - PANEL_COLUMNS:
             axes.set_xlabel(axis.title, fontsize=9)
-    _add_legend(figure, axis, table)
     save_figure(figure, path, note)
 
 
 def _draw_patch(axes: Axes, panel: CurvePanel) -> None:
     axes.imshow(panel.patch)
-    axes.set_axis_off()
-    axes.set_anchor("C")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_color(QUIET)
 
 
 def _draw_curves(axes: Axes, panel: CurvePanel, axis: ScaleAxis, table: Sequence[ClassLabel]) -> None:
@@ -129,13 +126,13 @@ def _limits(axis: ScaleAxis) -> tuple[float, float]:
     return float(axis.positions[0]) - half, float(axis.positions[-1]) + half
 
 
-def _add_legend(figure: Figure, axis: ScaleAxis, table: Sequence[ClassLabel]) -> None:
+def _curve_handles(axis: ScaleAxis, table: Sequence[ClassLabel]) -> list[Line2D]:
     handles = [
         _handle(label.name, color=line_color(label.color), linestyle=DASHES[place % len(DASHES)], linewidth=2)
         for place, label in enumerate(table)
     ]
     handles.append(_handle("scale that the point proposes", color=INK, marker="o", linestyle=":"))
-    figure.legend(handles=handles + _axis_handles(axis), loc="outside lower center", **LEGEND)
+    return handles + _axis_handles(axis)
 
 
 def _handle(label: str, **style: Any) -> Line2D:
@@ -172,7 +169,7 @@ def plot_proposal_histogram(
     Raises:
         OutputError: the file cannot be written.
     """
-    figure = new_figure(8.0, 4.0)
+    figure = new_figure(8.0, 3.6, _histogram_handles(axis, chosen is not None, interval is not None))
     axes = figure.add_subplot()
     total, top = sum(counts), max(max(counts), 1)
     width = 0.8 * float(np.diff(axis.positions).min())
@@ -181,7 +178,9 @@ def plot_proposal_histogram(
     for place, count in zip(axis.positions, counts, strict=True):
         if count:
             text = f"{count}\n{count / total:.0%}"
-            axes.text(place, count + 0.02 * top, text, ha="center", va="bottom", fontsize=8.5)
+            box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.8}
+            height = count + 0.03 * top
+            axes.text(place, height, text, ha="center", va="bottom", fontsize=8.5, bbox=box)
     draw_scale_axis(axes, axis, fontsize=9)
     axes.set_ylim(0, 1.38 * top)
     if interval is not None:
@@ -189,7 +188,6 @@ def plot_proposal_histogram(
     axes.set_xlabel(axis.title, fontsize=10)
     axes.set_ylabel("points", fontsize=10)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    _label_histogram(figure, axis, chosen is not None, interval is not None)
     save_figure(figure, path, note)
 
 
@@ -198,13 +196,13 @@ def _draw_interval(axes: Axes, axis: ScaleAxis, ends: tuple[int, int], height: f
     axes.plot([low, high], [height, height], color=INK, linewidth=1.5, marker="|", markersize=9, zorder=3)
 
 
-def _label_histogram(figure: Figure, axis: ScaleAxis, chosen: bool, interval: bool) -> None:
+def _histogram_handles(axis: ScaleAxis, chosen: bool, interval: bool) -> list[Line2D]:
     handles: list[Line2D] = []
     if chosen:
         handles.append(_handle("the slide's scale", color=ACCENT, **SQUARE))
     if interval:
         handles.append(_handle("95 % of the resamples", color=INK, marker="|", markersize=9))
-    figure.legend(handles=handles + _axis_handles(axis), loc="outside upper center", **LEGEND)
+    return handles + _axis_handles(axis)
 
 
 def plot_confusion_matrix(

@@ -71,7 +71,7 @@ def merge_cells(mask: np.ndarray) -> list[shapely.Polygon]:
 
 def _to_pixels(cells: shapely.Polygon, grid: LabelGrid) -> shapely.Polygon:
     def place(corners: np.ndarray) -> np.ndarray:
-        return np.round(np.minimum(corners * grid.cell_px, grid.extent_px), DECIMALS)
+        return np.minimum(np.round(corners * grid.cell_px, DECIMALS), grid.extent_px)
 
     return shapely.transform(cells, place)
 

@@ -8,17 +8,22 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from .canvas import INK, new_figure, save_figure, unit_color
+from .geojson import merge_cells
 from .label_grid import NOT_READ, ClassLabel, LabelGrid
 
 OPACITY = 0.55
-NOT_READ_GREY = 0.45
+TISSUE_GREY = 0.75
 SCALE_BAR_SHARE = 0.3
-MAX_EDGE_IN = 9.0
+MAX_WIDTH_IN, MIN_WIDTH_IN = 11.0, 7.0
+MAX_HEIGHT_IN = 9.0
+TITLE_IN = 0.35
 NAME_LENGTH = 44
 
 
@@ -43,25 +48,13 @@ def plot_class_overlay(
     Raises:
         OutputError: the file cannot be written.
     """
-    colored = blend_labels(grid, thumbnail, table)
-    height, width = thumbnail.shape[:2]
-    beside = height >= 0.6 * width
-    figure = _new_figure(height / width, beside, len(_shown(grid, table)))
-    panels = figure.subplots(1, 2) if beside else figure.subplots(2, 1)
-    for axes, picture, name in zip(panels, (thumbnail, colored), ("Slide", title), strict=True):
-        axes.imshow(picture, extent=(0, grid.extent_px[0], grid.extent_px[1], 0), interpolation="antialiased")
-        axes.set_title(name, fontsize=10, loc="left", color=INK)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.spines[:].set_color("#bbbbbb")
-        if grid.mpp is not None:
-            _draw_scale_bar(axes, grid.extent_px[0], grid.extent_px[1], grid.mpp)
-    _add_legend(figure, grid, table)
+    figure = new_figure(*_size_in(thumbnail), _legend_handles(grid, table))
+    _draw_panels(figure, grid, (thumbnail, blend_labels(grid, thumbnail, table)), title)
     save_figure(figure, path, note)
 
 
 def blend_labels(grid: LabelGrid, thumbnail: np.ndarray, table: Sequence[ClassLabel]) -> np.ndarray:
-    """Class colours over a thumbnail of the whole slide; grey and darker where nothing was read.
+    """Class colours over a thumbnail of the whole slide without its own colours.
 
     Args:
         grid: labels (rows, cols).
@@ -76,8 +69,8 @@ def blend_labels(grid: LabelGrid, thumbnail: np.ndarray, table: Sequence[ClassLa
     columns = _cells_of(width, grid.x_edges_px(), grid.extent_px[0])
     labels = grid.labels[np.ix_(rows, columns)]
     colors = np.array([*(label.color for label in table), (0, 0, 0)], dtype=np.float32)
-    blended = (1 - OPACITY) * thumbnail + OPACITY * colors[labels]
     grey = cv2.cvtColor(cv2.cvtColor(thumbnail, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    blended = (1 - OPACITY) * grey + OPACITY * colors[labels]
     return np.where((labels == NOT_READ)[..., None], grey, blended).round().astype(np.uint8)
 
 
@@ -87,13 +80,44 @@ def _cells_of(size: int, edges_px: np.ndarray, extent_px: float) -> np.ndarray:
     return np.clip(np.searchsorted(edges_px, centres_px, side="right") - 1, 0, len(edges_px) - 2)
 
 
-def _new_figure(aspect: float, beside: bool, entries: int) -> Figure:
-    """Two panels of height / width = aspect, room for the titles and a legend of three columns."""
-    legend_in = 0.5 + 0.24 * math.ceil(entries / 3)
-    if beside:
-        width_in = min(11.0, 2 * MAX_EDGE_IN / aspect)
-        return new_figure(max(width_in, 7.0), width_in / 2 * aspect + legend_in + 0.6)
-    return new_figure(11.0, 2 * (11.0 * aspect + 0.4) + legend_in + 0.3)
+def _draw_panels(figure: Figure, grid: LabelGrid, pictures: Sequence[np.ndarray], title: str) -> None:
+    width_px, height_px = grid.extent_px
+    beside = _is_tall(pictures[0])
+    panels = figure.subplots(1, 2) if beside else figure.subplots(2, 1)
+    for axes, picture, name in zip(panels, pictures, ("Slide", title), strict=True):
+        axes.imshow(picture, extent=(0, width_px, height_px, 0), interpolation="antialiased")
+        axes.set_title(name, fontsize=10, loc="left", color=INK)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[:].set_color("#bbbbbb")
+        if grid.mpp is not None:
+            _draw_scale_bar(axes, width_px, height_px, grid.mpp)
+    _outline_read(panels[1], grid)
+
+
+def _is_tall(picture: np.ndarray) -> bool:
+    return picture.shape[0] >= 0.6 * picture.shape[1]
+
+
+def _outline_read(axes: Axes, grid: LabelGrid) -> None:
+    """A line around everything that was read, so that grey tissue is not taken for a grey class."""
+    read = grid.labels != NOT_READ
+    if read.all() or not read.any():
+        return
+    edges = np.array([grid.extent_px])
+    for region in merge_cells(read):
+        for ring in (region.exterior, *region.interiors):
+            corners = np.minimum(np.asarray(ring.coords) * grid.cell_px, edges)
+            axes.plot(*corners.T, color=INK, linewidth=0.7)
+
+
+def _size_in(picture: np.ndarray) -> tuple[float, float]:
+    """Width and height of a figure with both panels."""
+    aspect = picture.shape[0] / picture.shape[1]
+    if _is_tall(picture):
+        width = min(MAX_WIDTH_IN, 2 * MAX_HEIGHT_IN / aspect)
+        return max(width, MIN_WIDTH_IN), width / 2 * aspect + TITLE_IN
+    return MAX_WIDTH_IN, 2 * (MAX_WIDTH_IN * aspect + TITLE_IN)
 
 
 def _draw_scale_bar(axes: Axes, width_px: float, height_px: float, mpp: float) -> None:
@@ -132,10 +156,15 @@ def _shown(grid: LabelGrid, table: Sequence[ClassLabel]) -> list[tuple[ClassLabe
     return [(table[position], float(areas[position] / areas.sum())) for position in order]
 
 
-def _add_legend(figure: Figure, grid: LabelGrid, table: Sequence[ClassLabel]) -> None:
-    handles = [
+def _over_grey(color: tuple[int, int, int]) -> tuple[float, float, float]:
+    red, green, blue = (OPACITY * part + (1 - OPACITY) * TISSUE_GREY for part in unit_color(color))
+    return red, green, blue
+
+
+def _legend_handles(grid: LabelGrid, table: Sequence[ClassLabel]) -> list[Artist]:
+    handles: list[Artist] = [
         Patch(
-            facecolor=unit_color(label.color),
+            facecolor=_over_grey(label.color),
             edgecolor=INK,
             linewidth=0.5,
             label=f"{label.name[:NAME_LENGTH]} {100 * share:.1f} %",
@@ -143,6 +172,5 @@ def _add_legend(figure: Figure, grid: LabelGrid, table: Sequence[ClassLabel]) ->
         for label, share in _shown(grid, table)
     ]
     if (grid.labels == NOT_READ).any():
-        grey = (NOT_READ_GREY,) * 3
-        handles.append(Patch(facecolor=grey, edgecolor=INK, linewidth=0.5, label="grey picture: not read"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
+        handles.append(Line2D([], [], color=INK, linewidth=0.7, label="outside the line: not read"))
+    return handles

@@ -16,8 +16,8 @@ from scipy.special import softmax
 from common.engines import Engine
 from common.errors import InputError, OutputError
 from common.io.slide import Slide, open_slide
-from scale_selector import class_map as module
-from scale_selector.class_map import ClassMap, build_class_map
+from scale_selector.class_map import MEAN_FILE, ClassMap, build_class_map
+from scale_selector.window_reader import READ_AHEAD, _read_ahead
 from scale_selector.windows import MAX_READ_PX
 
 WEIGHT = np.array([[6.0, -2.0, 0.0], [-1.0, 5.0, 0.0], [0.0, 1.0, 4.0]], dtype=np.float32)
@@ -215,7 +215,7 @@ def test_memory_is_bounded_and_reading_has_its_own_thread(tmp_path: Path) -> Non
     build_class_map(slide, Network(), MeanColor(128), 1.0, 128, tmp_path, batch_size=8, progress=False)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    reads = (module.READ_AHEAD + 2) * MAX_READ_PX**2 * 3
+    reads = (READ_AHEAD + 2) * MAX_READ_PX**2 * 3
     assert peak < reads + 10e6 < slide.width_px**2 * 3 / 4
     assert threading.get_ident() not in slide.threads
 
@@ -226,11 +226,11 @@ def test_reading_runs_ahead_of_the_network() -> None:
 
     def read(item: int) -> int:
         started.append(item)
-        if item == module.READ_AHEAD:
+        if item == READ_AHEAD:
             gate.set()
         return item * 10
 
-    results = module._read_ahead(read, range(6))
+    results = _read_ahead(read, range(6))
     assert next(results) == (0, 0)
     assert gate.wait(5)
     assert [value for _, value in results] == [10, 20, 30, 40, 50] and started == list(range(6))
@@ -253,6 +253,6 @@ def test_tissue_is_needed(tmp_path: Path, share: float) -> None:
 
 
 def test_full_disk_at_the_end_is_a_refusal(tmp_path: Path) -> None:
-    (tmp_path / module.MEAN_FILE).mkdir()
+    (tmp_path / MEAN_FILE).mkdir()
     with pytest.raises(OutputError, match="class map: expected room for it in output_dir"):
         build_class_map(make_procedural(512), Network(), MeanColor(128), 1.0, 128, tmp_path, progress=False)

@@ -21,10 +21,10 @@ from scale_selector.pictures import (
     draw_class_map,
     draw_search,
     read_panels,
-    weights_note,
 )
-from scale_selector.report import headline, write_class_map, write_report
+from scale_selector.report import write_class_map, write_report
 from scale_selector.verdict import DECIDED, EQUIVALENT, NO_FIT, WIDEN
+from scale_selector.wording import headline, weights_note
 
 LABELS = (
     Label(0, "adipose", (230, 159, 0), None),
@@ -257,8 +257,8 @@ def test_areas_and_points_are_summed_up(tmp_path: Path, pictures: dict[str, Path
     assert "lymphocytes 1.500 75.0 % adipose 0.500 25.0 % 2.00 mm² were read" in text
     assert "increasing best at the highest magnification that was tried 8 20%" in text
     assert "flat the scale makes no difference 8 20%" in text
-    assert "Vote of all places (the paper's rule) x20 (0.50 µm per pixel) used for the verdict" in text
-    assert "Peak of the mean curve no place has a say" in text
+    assert "Vote of all points (the paper's rule) x20 (0.50 µm per pixel) used for the verdict" in text
+    assert "Peak of the mean curve no point has a say" in text
 
 
 @pytest.mark.parametrize("decision", HEADLINES)
@@ -273,9 +273,10 @@ def test_unknown_resolution_claims_no_microns(
         "contradictions": [],
     }
     text = render(tmp_path, scale, doctor, pictures).text
-    assert "µm per pixel" not in text and "unknown" in text
+    assert "µm per pixel" not in text and "mm²" not in text and "unknown" in text
+    assert "The content looks as if" in text.partition("What the classifier sees")[0]
     if decision == DECIDED:
-        assert "Decided: read this slide at 2.00 slide pixels per pixel" in text
+        assert "Decided: read this slide shrunk 2.00 times" in text
 
 
 def test_no_map_no_pictures(tmp_path: Path) -> None:
@@ -302,10 +303,25 @@ def test_clinical_weights_carry_no_banner(tmp_path: Path, pictures: dict[str, Pa
     assert "not for diagnosis" not in render(tmp_path, scale, make_doctor(), pictures).text
 
 
-def test_upsampled_verdict_says_so() -> None:
-    assert headline({"decision": DECIDED, "mpp": 0.2, "downsample": 0.8}) == (
-        "Decided: read this slide at x50 (0.20 µm per pixel)"
-    )
+@pytest.mark.parametrize(
+    ("mpp", "downsample", "words"),
+    [
+        (0.2, 0.8, "at x50 (0.20 µm per pixel)"),
+        (None, 0.8, "enlarged 1.25 times"),
+        (None, 1.0, "at its full resolution"),
+        (None, 2.5, "shrunk 2.50 times"),
+    ],
+)
+def test_scales_in_words(mpp: float | None, downsample: float, words: str) -> None:
+    verdict = {"decision": DECIDED, "mpp": mpp, "downsample": downsample}
+    assert headline(verdict) == f"Decided: read this slide {words}"
+
+
+def test_enlarged_pixels_are_mentioned(tmp_path: Path, pictures: dict[str, Path]) -> None:
+    scale = make_scale()
+    assert "Plain words" not in render(tmp_path, scale, make_doctor(), pictures).text
+    scale["verdict"]["upsampled"] = True
+    assert "Plain words about 'decided'." in render(tmp_path, scale, make_doctor(), pictures).text
 
 
 def test_axis_of_scales() -> None:
@@ -314,7 +330,11 @@ def test_axis_of_scales() -> None:
     assert axis.training == pytest.approx(axis.positions[4])
     assert axis.native is not None and axis.positions[-2] < axis.native < axis.positions[-1]
     unknown = build_scale_axis(make_scale(mpp=None))
-    assert unknown.ticks[4] == "2" and unknown.training is None and "unknown" in unknown.title
+    assert (
+        unknown.ticks[4] == "2"
+        and unknown.training is None
+        and unknown.title == "slide pixels per patch pixel"
+    )
 
 
 def test_chosen_points_differ() -> None:

@@ -7,13 +7,10 @@ softmax of all windows that cover a cell is summed and divided by their count.
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from scipy.special import softmax
@@ -26,12 +23,10 @@ from common.report.label_grid import NOT_READ, LabelGrid
 
 from .network import PatchClassifier
 from .row_store import RowStore
-from .windows import Block, WindowGrid, plan_windows, tissue_shares
+from .window_reader import batch_windows, read_windows
+from .windows import WindowGrid, plan_windows, tissue_shares
 
-READ_AHEAD = 2
 MEAN_FILE = "probabilities.f32"
-Item = TypeVar("Item")
-Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -87,8 +82,9 @@ def build_class_map(
     """Classify all windows with enough tissue.
 
     One thread reads ahead while the network runs. Whatever the slide's size, memory holds at most
-    `READ_AHEAD` + 2 reads (`windows.MAX_READ_PX` squared each), two batches and one band of results; the rest
-    is in `workdir`, from which an interrupted call goes on. The caller deletes it when the map has been used.
+    `window_reader.READ_AHEAD` + 2 reads (`windows.MAX_READ_PX` squared each), two batches and one band of
+    results; the rest is in `workdir`, from which an interrupted call goes on. The caller deletes it when the
+    map has been used.
 
     Args:
         slide: open slide.
@@ -120,7 +116,7 @@ def build_class_map(
     with tqdm(total=total, initial=done, desc="class map", unit="window", disable=not progress) as bar:
         for band in grid.bands(store.finished):
             rows = np.full((band[1] - band[0], *store.row_shape), np.nan, dtype=np.float32)
-            for places, patches in _batches(_read_band(slide, grid, band, wanted), batch_size):
+            for places, patches in batch_windows(read_windows(slide, grid, band, wanted), batch_size):
                 rows[tuple(np.transpose(places))] = classify(patches)
                 bar.update(len(places))
             store.append(rows)
@@ -156,60 +152,6 @@ def _make_key(
         "grid": [grid.width_px, grid.height_px, grid.size_px, grid.stride_px, grid.downsample],
         "windows": hashlib.sha256(np.packbits(wanted).tobytes()).hexdigest(),
     }
-
-
-Place = tuple[int, int]
-
-
-def _read_band(
-    slide: Slide, grid: WindowGrid, band: tuple[int, int], wanted: np.ndarray
-) -> Iterator[tuple[Place, np.ndarray]]:
-    """Every wanted window of a band: its row in the band, its column, its pixels (a view)."""
-    tops, lefts = grid.tops_px(), grid.lefts_px()
-
-    def read(block: Block) -> np.ndarray:
-        x, y = lefts[block.column], tops[block.row]
-        width = lefts[block.column_end - 1] - x + grid.size_px
-        height = tops[block.row_end - 1] - y + grid.size_px
-        corner_l0_px = float(x) * grid.downsample, float(y) * grid.downsample
-        return slide.read_region(*corner_l0_px, grid.downsample, int(width), int(height), pad=True)
-
-    for block, pixels in _read_ahead(read, grid.blocks(band, wanted)):
-        columns = range(block.column, block.column_end)
-        for row in range(block.row, block.row_end):
-            for column in (column for column in columns if wanted[row, column]):
-                y, x = tops[row] - tops[block.row], lefts[column] - lefts[block.column]
-                yield (row - band[0], column), pixels[y : y + grid.size_px, x : x + grid.size_px]
-
-
-def _read_ahead(read: Callable[[Item], Read], items: Iterable[Item]) -> Iterator[tuple[Item, Read]]:
-    """`read(item)` for every item, up to `READ_AHEAD` of them before they are asked for, in one thread."""
-    with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
-        try:
-            waiting = deque[Any]()
-            for item in items:
-                waiting.append((item, pool.submit(read, item)))
-                if len(waiting) > READ_AHEAD:
-                    item, future = waiting.popleft()
-                    yield item, future.result()
-            for item, future in waiting:
-                yield item, future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _batches(
-    windows: Iterable[tuple[Place, np.ndarray]], size: int
-) -> Iterator[tuple[list[Place], np.ndarray]]:
-    """Places and pixels (n, e, e, 3), n <= size; the pixels are copies, so no read outlives its windows."""
-    remaining = iter(windows)
-    while chunk := list(_copies(islice(remaining, size))):
-        places, patches = zip(*chunk, strict=True)
-        yield list(places), np.stack(patches)
-
-
-def _copies(windows: Iterable[tuple[Place, np.ndarray]]) -> Iterator[tuple[Place, np.ndarray]]:
-    return ((place, patch.copy()) for place, patch in windows)
 
 
 def _average(store: RowStore, grid: WindowGrid, slide: Slide) -> ClassMap:

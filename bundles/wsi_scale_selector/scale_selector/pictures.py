@@ -15,17 +15,11 @@ from common.report.overlay import plot_class_overlay
 
 from .class_map import ClassMap
 from .classifier import Label
+from .wording import name_scale, short_scale, weights_note
 
 PANELS = 6
 SCORE_COLOR = (11, 79, 138)
 SHAPE_ORDER = ("convex", "increasing", "decreasing", "flat")
-
-
-def weights_note(weights: dict[str, Any]) -> str:
-    """What must stand in plain sight beside a result, "" for weights of clinical purpose."""
-    if weights["purpose"] == "clinical":
-        return ""
-    return f"{weights['purpose']} weights, not for diagnosis"
 
 
 def build_scale_axis(scale: dict[str, Any]) -> ScaleAxis:
@@ -37,7 +31,7 @@ def build_scale_axis(scale: dict[str, Any]) -> ScaleAxis:
     mpp, training_mpp = scale["slide"]["mpp"], scale["classifier"]["training_mpp"]
     if mpp is None:
         ticks = [f"{row['downsample']:.2g}" for row in rows]
-        title = "slide pixels per patch pixel (the slide's own resolution is unknown)"
+        title = "slide pixels per patch pixel"
         return ScaleAxis(positions, ticks, title, None, native)
     ticks = [f"x{row['magnification']:.3g}\n{row['mpp']:.2f}" for row in rows]
     training = None if training_mpp is None else -math.log(training_mpp / mpp)
@@ -82,8 +76,7 @@ def read_panels(slide: Slide, scale: dict[str, Any], scores: np.ndarray) -> list
 
 
 def _describe_curve(point: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
-    row = rows[point["proposed"]]
-    name = f"{row['downsample']:.2g} px" if row["magnification"] is None else f"x{row['magnification']:.3g}"
+    name = short_scale(rows[point["proposed"]])
     words = {"convex": "peak at", "increasing": "still rising at", "decreasing": "still rising at"}
     return f"{words[point['shape']]} {name}" if point["shape"] in words else "flat, any scale"
 
@@ -114,11 +107,7 @@ def draw_class_map(
 ) -> dict[str, Path]:
     """Write class_map.png. Raises OutputError."""
     path = output_dir / "class_map.png"
-    read_at = (
-        f"{class_map.downsample:.2f} slide pixels per patch pixel"
-        if class_map.mpp is None
-        else f"x{10 / class_map.mpp:.3g} ({class_map.mpp:.2f} µm per pixel)"
-    )
+    read_at = name_scale({"mpp": class_map.mpp, "downsample": class_map.downsample})
     note = weights_note(scale["weights"])
-    plot_class_overlay(path, class_map.grid(), thumbnail, labels, f"Classes, read at {read_at}", note)
+    plot_class_overlay(path, class_map.grid(), thumbnail, labels, f"Classes, read {read_at}", note)
     return {"class_map": path}

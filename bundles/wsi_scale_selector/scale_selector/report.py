@@ -17,39 +17,22 @@ from common.report.ome_tiff import write_label_ome_tiff
 
 from .class_map import ClassMap
 from .classifier import Label
-from .pictures import weights_note
-from .verdict import DECIDED, EQUIVALENT, NO_FIT, WIDEN
+from .verdict import DECIDED
+from .wording import (
+    ADVICE,
+    MAP_WARNING,
+    RULES,
+    SHAPES,
+    TONES,
+    headline,
+    name_scale,
+    short_scale,
+    weights_note,
+)
 
 TEMPLATE = Path(__file__).with_name("report.html")
 AGREEMENT = 1.2
 """Ratio of two pixel sizes up to which the table calls them the same (one step of the search)."""
-
-TONES = {DECIDED: "good", WIDEN: "caution", EQUIVALENT: "neutral", NO_FIT: "bad"}
-ADVICE = {
-    DECIDED: "The classifier tells the classes of this slide apart best at this scale.",
-    WIDEN: "Add scales beyond that end of the search set and run again.",
-    EQUIVALENT: "Any of the scales that were tried will do: choose the fastest, or the classifier's own.",
-    NO_FIT: "Look for a classifier that was trained on this tissue and stain.",
-}
-MAP_WARNING = {
-    DECIDED: "",
-    WIDEN: "The map is provisional, until the scale has been found.",
-    EQUIVALENT: "",
-    NO_FIT: "The map shows what an unfit classifier makes of the slide: do not rely on it.",
-}
-SHAPES = {
-    "convex": "a best scale inside the range that was tried",
-    "increasing": "best at the highest magnification that was tried",
-    "decreasing": "best at the lowest magnification that was tried",
-    "flat": "the scale makes no difference",
-}
-RULES = {
-    "vote": "Vote of all places (the paper's rule)",
-    "interior_vote": "Vote of the places with a best scale inside the range",
-    "interior_median": "Median of the places with a best scale inside the range",
-    "prominence_vote": "The same vote, weighted by how far each peak stands out",
-    "mean_curve": "Peak of the mean curve",
-}
 
 
 def write_class_map(
@@ -103,7 +86,7 @@ def write_report(
     context = {
         "weights_note": weights_note(scale["weights"]),
         "slide": {"name": scale["slide"]["name"], "facts": _slide_facts(scale)},
-        "verdict": _describe_verdict(scale),
+        "verdict": _describe_verdict(scale, doctor),
         "class_map": _describe_map(scale, labels),
         "points": _describe_points(scale, labels),
         "aggregations": _describe_rules(scale),
@@ -115,33 +98,20 @@ def write_report(
     write_text(path, render_page(TEMPLATE, context))
 
 
-def headline(verdict: Mapping[str, Any]) -> str:
-    """The verdict in one line of plain words."""
-    decision = verdict["decision"]
-    if decision == DECIDED:
-        return f"Decided: read this slide at {name_scale(verdict)}"
-    if decision == WIDEN:
-        return f"Widen the search towards {verdict['direction']} magnifications"
-    if decision == EQUIVALENT:
-        return "Scales equivalent: the scale makes no difference here"
-    return "This classifier does not fit this slide"
-
-
-def name_scale(row: Mapping[str, Any]) -> str:
-    """A scale in words, from a row with mpp and downsample; mpp is None where no resolution is known."""
-    if row["mpp"] is not None:
-        return f"x{magnification_from_mpp(row['mpp']):.3g} ({row['mpp']:.2f} µm per pixel)"
-    return f"{row['downsample']:.2f} slide pixels per pixel"
-
-
-def _describe_verdict(scale: Mapping[str, Any]) -> dict[str, Any]:
+def _describe_verdict(scale: Mapping[str, Any], doctor: Mapping[str, Any]) -> dict[str, Any]:
     verdict = scale["verdict"]
     decision = verdict["decision"]
+    said_above = decision == DECIDED and not verdict["upsampled"]
+    unknown = scale["slide"]["mpp"] is None
+    sentences = (
+        "" if said_above else verdict["sentence"],
+        ADVICE[decision],
+        doctor["content"]["sentence"] if unknown else "",
+    )
     return {
         "headline": headline(verdict),
         "tone": TONES[decision],
-        "sentence": "" if decision == DECIDED and not verdict["upsampled"] else verdict["sentence"],
-        "advice": ADVICE[decision],
+        "sentences": [sentence for sentence in sentences if sentence],
         "evidence": verdict["evidence"],
     }
 
@@ -154,7 +124,7 @@ def _slide_facts(scale: Mapping[str, Any]) -> list[tuple[str, str]]:
         size += f", {slide['width_px'] * mpp / 1000:.1f} x {slide['height_px'] * mpp / 1000:.1f} mm"
         resolution = f"{mpp:.4g} µm per pixel (about x{magnification_from_mpp(mpp):.3g})"
     trained = classifier["training_mpp"]
-    at = "trained at an unknown scale" if trained is None else f"trained at {name_scale({'mpp': trained})}"
+    at = "trained at an unknown scale" if trained is None else f"trained {name_scale({'mpp': trained})}"
     return [
         ("Slide", f"{size}, {slide['format']}"),
         ("Resolution in use", resolution),
@@ -166,27 +136,27 @@ def _describe_map(scale: Mapping[str, Any], labels: Sequence[Label]) -> dict[str
     found = scale.get("class_map")
     if not found:
         return None
-    areas = {name: area for name, area in found["areas_mm2"].items() if area is None or area > 0}
-    total = math.fsum(area or 0 for area in areas.values())
+    areas = {name: area for name, area in found["areas_mm2"].items() if area}
+    total = math.fsum(areas.values())
     colors = {label.name: _css_color(label) for label in labels}
     rows = [_area_row(name, area, total, colors[name]) for name, area in areas.items()]
     unknown = "The slide's resolution is unknown, so areas cannot be given; the picture shows their shares."
     known = f"{total:.2f} mm² were read: tissue and its immediate surroundings."
     return {
-        "sentence": f"Read at {name_scale(found)}; this scale is {found['reason']}.",
-        "areas": sorted(rows, key=lambda row: -row["width"]),
+        "sentence": f"The slide was read {name_scale(found)}; this scale is {found['reason']}.",
+        "areas": sorted(rows, key=lambda row: -row["width"]) if total else [],
         "note": known if total else unknown,
         "warning": MAP_WARNING[scale["verdict"]["decision"]],
     }
 
 
-def _area_row(name: str, area: float | None, total: float, color: str) -> dict[str, Any]:
-    share = 0.0 if area is None or not total else area / total
+def _area_row(name: str, area: float, total: float, color: str) -> dict[str, Any]:
+    share = area / total
     return {
         "name": name,
         "color": color,
-        "area": "unknown" if area is None else f"{area:.3f}",
-        "share": f"{100 * share:.1f} %" if total else "",
+        "area": f"{area:.3f}",
+        "share": f"{100 * share:.1f} %",
         "width": round(100 * share, 1),
     }
 
@@ -207,7 +177,7 @@ def _describe_points(scale: Mapping[str, Any], labels: Sequence[Label]) -> dict[
         "classes": [
             _class_row(name, points, search["scales"], colors[name]) for name, _ in by_class.most_common()
         ],
-        "note": f"{search['points_requested']} places were asked for; {rejected} in tissue were passed over, "
+        "note": f"{search['points_requested']} points were asked for; {rejected} in tissue were passed over, "
         "because their widest field of view would leave the slide.",
     }
 
@@ -222,14 +192,8 @@ def _class_row(
         "color": color,
         "count": len(members),
         "distance": f"{median(point['margin'] for point in members):.2f}",
-        "scales": ", ".join(f"{_short(scales[index])} ({count})" for index, count in proposed),
+        "scales": ", ".join(f"{short_scale(scales[index])} ({count})" for index, count in proposed),
     }
-
-
-def _short(row: Mapping[str, Any]) -> str:
-    if row["mpp"] is None:
-        return f"{row['downsample']:.2g} px"
-    return f"x{magnification_from_mpp(row['mpp']):.3g}"
 
 
 def _describe_rules(scale: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -237,7 +201,7 @@ def _describe_rules(scale: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "name": RULES.get(name, name),
-            "scale": "no place has a say" if row["index"] is None else name_scale(row),
+            "scale": "no point has a say" if row["index"] is None else name_scale(row).removeprefix("at "),
             "used": name == used,
         }
         for name, row in scale["aggregations"].items()
