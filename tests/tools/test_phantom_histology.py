@@ -192,6 +192,9 @@ def test_command_line_writes_slides_and_annotations(tmp_path, capsys, monkeypatc
     content = json.loads((tmp_path / "annotations" / "phantom_5.json").read_text())
     assert {"class", "vertices"} == set(content[0])
     assert (tmp_path / "geojson" / "phantom_5.geojson").is_file()
+    labels = json.loads((tmp_path / "labels.json").read_text())
+    assert labels[0] == {"value": 0, "name": "adipose"}
+    assert labels[-1]["name"] == "background"
 
 
 def test_command_line_refuses_in_one_line(tmp_path, capsys, monkeypatch):

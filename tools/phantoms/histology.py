@@ -3,8 +3,8 @@
     python3 tools/phantoms/histology.py --out DIR --count 4 --seed 1000
 
 writes DIR/images/phantom_1000.svs ..., DIR/annotations/phantom_1000.json (PATH-DT-MSU's form) and
-DIR/geojson/phantom_1000.geojson (QuPath), all in level-0 pixels of 0.25 um. A seed always gives the
-same slide.
+DIR/geojson/phantom_1000.geojson (QuPath), all in level-0 pixels of 0.25 um, and
+DIR/labels.json, the class list that configs/train.json takes. A seed always gives the same slide.
 """
 
 import argparse
@@ -55,6 +55,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def write_slide(options: argparse.Namespace, seed: int) -> Path:
     """One slide with its annotations. Raises BundleError."""
+    from common.io.files import write_json
     from phantoms.pyramid import write_pyramid
     from phantoms.slides import NATIVE_MPP, build_slide
 
@@ -66,6 +67,8 @@ def write_slide(options: argparse.Namespace, seed: int) -> Path:
     slide.write_annotations(
         options.out / "annotations" / f"{name}.json", options.out / "geojson" / f"{name}.geojson"
     )
+    labels = [{"value": value, "name": label} for value, label in slide.names.items()]
+    write_json(options.out / "labels.json", labels)
     return path
 
 
