@@ -105,7 +105,7 @@ def collect_patches(
     check_groups_apart(sources)
     sources = [source for source in sources if source.split in splits]
     slides = [source for source in sources if source.annotation is not None]
-    pictures = [patch for s in sources if s.annotation is None if (patch := _picture_patch(s, settings))]
+    pictures = [patch for s in sources if s.annotation is None if (patch := picture_patch(s, settings))]
     patches = pictures + _slide_patches(slides, settings)
     if not patches:
         raise InputError(
@@ -200,7 +200,8 @@ def class_areas(source: Source, settings: PatchSettings) -> dict[int, BaseGeomet
     return merge_by_class(regions, settings.class_values, settings.aliases, source.annotation.name)
 
 
-def _picture_patch(source: Source, settings: PatchSettings) -> Patch | None:
+def picture_patch(source: Source, settings: PatchSettings) -> Patch | None:
+    """A ready-cut patch, None where its class is ignored. Raises InputError: unknown class or resolution."""
     name, mpp = source.class_name or "", source.mpp or settings.patch_mpp
     label = class_value(name, settings.class_values, settings.aliases, name)
     if label is None:

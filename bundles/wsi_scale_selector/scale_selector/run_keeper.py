@@ -19,7 +19,7 @@ from tqdm import tqdm
 from common.errors import ConfigError
 from common.io.files import atomic_path, write_json
 
-from .export import ClassifierWriter
+from .export import ClassifierWriter, unwrap
 
 CHECKPOINT = "checkpoint.pt"
 HISTORY = "history.json"
@@ -65,7 +65,11 @@ class RunKeeper:
         self.folder = Path(output_dir)
         _check_folder(self.folder, resume)
         self.optimizer = optimizer
-        self.objects: dict[str, Any] = {"network": network, "optimizer": optimizer, "scheduler": scheduler}
+        self.objects: dict[str, Any] = {
+            "network": unwrap(network),
+            "optimizer": optimizer,
+            "scheduler": scheduler,
+        }
         self.validator, self.writer = validator, writer
         self.seed, self.patience, self.resume = seed, patience, resume
         self.rank = dist.get_rank() if dist.is_initialized() else 0
@@ -78,6 +82,8 @@ class RunKeeper:
 
     def attach(self, trainer: Engine) -> None:
         """Register with MONAI's trainer."""
+        for engine in (trainer, self.validator):
+            engine.logger.setLevel(logging.WARNING)
         self.objects |= {"trainer": trainer, "keeper": self}
         if self.resume:
             path = str(self.folder / CHECKPOINT)

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Subset
 
 from common.errors import ConfigError
 from common.geometry import parse_scale
+from common.networks.linear_head import FeatureTap
 
 from .augment import Augmentation
 from .classifier import ClassifierSpec, _read_labels, load_classifier_spec
@@ -162,7 +163,8 @@ def build_trained_network(
         network.backbone.requires_grad_(False)
     if dist.is_initialized():
         devices = [device] if device.startswith("cuda") else None
-        return DistributedDataParallel(trained, devices, find_unused_parameters=True)
+        kept_head = isinstance(network.backbone, FeatureTap)
+        return DistributedDataParallel(trained, devices, find_unused_parameters=kept_head)
     return trained
 
 
