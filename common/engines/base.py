@@ -24,11 +24,9 @@ def patches_to_batch(patches: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     Raises:
         InputError: no patches, patches of different sizes, or not RGB.
     """
-    sizes = {np.shape(patch) for patch in patches}
-    if len(sizes) != 1 or len(size := sizes.pop()) != 3 or size[2] != 3:
-        raise InputError(
-            f"expected RGB patches (H, W, 3) of one size, got {sorted(sizes) or size}: cut them anew"
-        )
+    shapes = sorted({np.shape(patch) for patch in patches})
+    if len(shapes) != 1 or len(shapes[0]) != 3 or shapes[0][2] != 3:
+        raise InputError(f"expected RGB patches (H, W, 3) of one size, got {shapes}: cut them anew")
     return np.asarray(patches).transpose(0, 3, 1, 2)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import openvino as ov
 import torch
@@ -67,7 +69,9 @@ def convert(network: nn.Module, example: torch.Tensor) -> ov.Model:
     Goes to the front end directly: `openvino.convert_model` would report each call to its maker over the
     network, which has no place in a hospital.
     """
-    decoder = TorchScriptPythonDecoder(network.cpu().eval(), example_input=example)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch.jit.trace is what the front end reads
+        decoder = TorchScriptPythonDecoder(network.cpu().eval(), example_input=example)
     frontend = FrontEndManager().load_by_framework("pytorch")
     graph = frontend.convert(frontend.load(decoder))
     graph.reshape([-1, *example.shape[1:]])
