@@ -154,6 +154,7 @@ def plot_proposal_histogram(
     axis: ScaleAxis,
     chosen: int | None,
     interval: tuple[int, int] | None,
+    chosen_name: str,
     note: str,
 ) -> None:
     """How many points propose each scale.
@@ -164,12 +165,15 @@ def plot_proposal_histogram(
         axis: the scales.
         chosen: index of the slide's scale, None if there is none.
         interval: first and last index of the 95 % bootstrap interval, None if there is none.
+        chosen_name: what the chosen scale is called in the legend.
         note: footnote.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    figure = new_figure(8.0, 3.6, _histogram_handles(axis, chosen is not None, interval is not None))
+    figure = new_figure(
+        8.0, 3.6, _histogram_handles(axis, chosen_name if chosen is not None else "", interval is not None)
+    )
     axes = figure.add_subplot()
     total, top = sum(counts), max(max(counts), 1)
     width = 0.8 * float(np.diff(axis.positions).min())
@@ -196,10 +200,10 @@ def _draw_interval(axes: Axes, axis: ScaleAxis, ends: tuple[int, int], height: f
     axes.plot([low, high], [height, height], color=INK, linewidth=1.5, marker="|", markersize=9, zorder=3)
 
 
-def _histogram_handles(axis: ScaleAxis, chosen: bool, interval: bool) -> list[Line2D]:
+def _histogram_handles(axis: ScaleAxis, chosen_name: str, interval: bool) -> list[Line2D]:
     handles: list[Line2D] = []
-    if chosen:
-        handles.append(_handle("the slide's scale", color=ACCENT, **SQUARE))
+    if chosen_name:
+        handles.append(_handle(chosen_name, color=ACCENT, **SQUARE))
     if interval:
         handles.append(_handle("95 % of the resamples", color=INK, marker="|", markersize=9))
     return handles + _axis_handles(axis)

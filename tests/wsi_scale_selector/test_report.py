@@ -254,7 +254,7 @@ def test_contradictions_stand_out(tmp_path: Path, pictures: dict[str, Path]) -> 
 
 def test_areas_and_points_are_summed_up(tmp_path: Path, pictures: dict[str, Path]) -> None:
     text = render(tmp_path, make_scale(), make_doctor(), pictures).text
-    assert "lymphocytes 1.500 75.0 % adipose 0.500 25.0 % 2.00 mm² were read" in text
+    assert "lymphocytes 1.500 75.0 % adipose 0.500 25.0 % 2.00 mm² of tissue were read" in text
     assert "increasing best at the highest magnification that was tried 8 20%" in text
     assert "flat the scale makes no difference 8 20%" in text
     assert "Vote of all points (the paper's rule) x20 (0.50 µm per pixel) used for the verdict" in text

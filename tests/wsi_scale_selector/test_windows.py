@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from common.errors import ConfigError, InputError
-from scale_selector.windows import Block, plan_windows, tissue_shares
+from scale_selector.windows import Block, TissueTable, plan_windows
 
 
 def make_slide(width_px: int, height_px: int, downsamples: tuple[float, ...] = (1.0,)) -> SimpleNamespace:
@@ -68,11 +68,16 @@ def test_tissue_share_equals_a_pixel_count(shape: tuple[int, int]) -> None:
     tissue = np.random.default_rng(1).random(shape) < 0.4
     grid = plan_windows(slide, 2.0, size_px=60, stride_px=30)
     full = tissue[np.arange(500) * shape[0] // 500][:, np.arange(900) * shape[1] // 900]
-    shares = tissue_shares(grid, tissue, slide)
+    shares = TissueTable(grid, tissue, slide).window_shares()
     for row, top in enumerate(grid.tops_px()):
         for column, left in enumerate(grid.lefts_px()):
             counted = full[2 * top : 2 * top + 120, 2 * left : 2 * left + 120].mean()
             assert shares[row, column] == pytest.approx(counted, abs=0.02)
+    shares = TissueTable(grid, tissue, slide).cell_shares()
+    assert shares.shape == (9, 15)
+    for row, column in np.ndindex(shares.shape):
+        counted = full[60 * row : 60 * row + 60, 60 * column : 60 * column + 60].mean()
+        assert shares[row, column] == pytest.approx(counted, abs=0.04)
 
 
 def test_stride_must_divide_the_window() -> None:

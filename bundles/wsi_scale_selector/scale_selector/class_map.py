@@ -24,7 +24,7 @@ from common.report.label_grid import NOT_READ, LabelGrid
 from .network import PatchClassifier
 from .row_store import RowStore
 from .window_reader import batch_windows, read_windows
-from .windows import WindowGrid, plan_windows, tissue_shares
+from .windows import TissueTable, WindowGrid, plan_windows
 
 MEAN_FILE = "probabilities.f32"
 
@@ -35,7 +35,7 @@ class ClassMap:
 
     Attributes:
         probabilities: float32 (C, rows, cols), 0 where nothing was read; a memory map in the working folder.
-        counts: uint16 (rows, cols), windows that were averaged.
+        counts: uint16 (rows, cols), windows that were averaged; 0 in cells that were left out.
         cell_px: edge of a cell in level-0 pixels.
         stride_px: the same in pixels of the map's scale.
         downsample: level-0 pixels per pixel that the windows were read at.
@@ -79,7 +79,7 @@ def build_class_map(
     batch_size: int = 32,
     progress: bool = True,
 ) -> ClassMap:
-    """Classify all windows with enough tissue.
+    """Classify all windows with enough tissue; cells of the map without it stay empty, whatever covers them.
 
     One thread reads ahead while the network runs. Whatever the slide's size, memory holds at most
     `window_reader.READ_AHEAD` + 2 reads (`windows.MAX_READ_PX` squared each), two batches and one band of
@@ -94,7 +94,7 @@ def build_class_map(
         stride_px: step of the windows in pixels; divides their size.
         workdir: folder for unfinished work.
         tissue: (h, w) bool mask over the whole slide; None reads everything.
-        min_tissue: windows with a smaller share of tissue (0..1) are skipped.
+        min_tissue: windows and cells with a smaller share of tissue (0..1) are left out.
         batch_size: windows per forward pass.
         progress: show a progress bar on standard error.
 
@@ -104,7 +104,7 @@ def build_class_map(
         OutputError: the working folder cannot be written.
     """
     grid = plan_windows(slide, downsample, engine.shape_px[-1], stride_px)
-    wanted = _choose_windows(grid, slide, tissue, min_tissue)
+    wanted, kept = _choose(grid, slide, tissue, min_tissue)
     weight, bias = (value.detach().cpu().float().numpy() for value in (network.weight, network.bias))
     key = _make_key(slide, network, engine, grid, wanted)
     store = RowStore(workdir, key, (grid.shape[1], weight.shape[1]))
@@ -120,22 +120,23 @@ def build_class_map(
                 rows[tuple(np.transpose(places))] = classify(patches)
                 bar.update(len(places))
             store.append(rows)
-    return _average(store, grid, slide)
+    return _average(store, grid, slide, kept)
 
 
-def _choose_windows(
+def _choose(
     grid: WindowGrid, slide: Slide, tissue: np.ndarray | None, min_tissue: float
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
+    """Windows to classify and cells to keep."""
     if tissue is None:
-        return np.ones(grid.shape, dtype=bool)
-    shares = tissue_shares(grid, tissue, slide)
-    wanted = (shares > 0) & (shares >= min_tissue)
+        return np.ones(grid.shape, dtype=bool), np.ones(grid.cells, dtype=bool)
+    table = TissueTable(grid, tissue, slide)
+    wanted, kept = ((x > 0) & (x >= min_tissue) for x in (table.window_shares(), table.cell_shares()))
     if not wanted.any():
         raise InputError(
             f"{slide.path.name}: expected windows with at least {min_tissue:.0%} tissue, found none: check "
             "the slide's thumbnail or lower min_tissue"
         )
-    return wanted
+    return wanted, kept
 
 
 def _make_key(
@@ -154,7 +155,7 @@ def _make_key(
     }
 
 
-def _average(store: RowStore, grid: WindowGrid, slide: Slide) -> ClassMap:
+def _average(store: RowStore, grid: WindowGrid, slide: Slide, kept: np.ndarray) -> ClassMap:
     """Mean over the windows of every cell, row by row, into a file beside the rows."""
     windows = store.read()
     rows, columns = grid.cells
@@ -164,8 +165,9 @@ def _average(store: RowStore, grid: WindowGrid, slide: Slide) -> ClassMap:
         with path.open("wb") as file:
             for row in range(rows):
                 over = windows[max(0, row - grid.overlap + 1) : row + 1]
-                mean, counts[row] = _average_row(over, grid.overlap)
-                file.write(mean.tobytes())
+                mean, number = _average_row(over, grid.overlap)
+                counts[row] = number * kept[row]
+                file.write((mean * kept[row, :, None]).tobytes())
     except OSError as error:
         raise OutputError(
             f"class map: expected room for it in output_dir, got '{error.strerror}': free space, start again"

@@ -15,10 +15,13 @@ from common.report.overlay import plot_class_overlay
 
 from .class_map import ClassMap
 from .classifier import Label
+from .verdict import DECIDED
 from .wording import name_scale, short_scale, weights_note
 
 PANELS = 6
 SCORE_COLOR = (11, 79, 138)
+CHOSEN = "the slide's scale"
+NOT_ACCEPTED = "most supported scale (not accepted)"
 SHAPE_ORDER = ("convex", "increasing", "decreasing", "flat")
 
 
@@ -93,8 +96,9 @@ def draw_search(
     found = scale["bootstrap"]
     interval = None if found["low"] is None or found["high"] is None else (found["low"], found["high"])
     chosen = scale["aggregations"][found["aggregation"]]["index"]
+    name = CHOSEN if scale["verdict"]["decision"] == DECIDED else NOT_ACCEPTED
     counts = [int(count) for count in scale["vote"]["histogram"]]
-    plot_proposal_histogram(pictures["histogram"], counts, axis, chosen, interval, note)
+    plot_proposal_histogram(pictures["histogram"], counts, axis, chosen, interval, name, note)
     return pictures
 
 

@@ -104,7 +104,7 @@ def _describe_verdict(scale: Mapping[str, Any], doctor: Mapping[str, Any]) -> di
     said_above = decision == DECIDED and not verdict["upsampled"]
     unknown = scale["slide"]["mpp"] is None
     sentences = (
-        "" if said_above else verdict["sentence"],
+        "" if said_above else _without(headline(verdict), verdict["sentence"]),
         ADVICE[decision],
         doctor["content"]["sentence"] if unknown else "",
     )
@@ -114,6 +114,12 @@ def _describe_verdict(scale: Mapping[str, Any], doctor: Mapping[str, Any]) -> di
         "sentences": [sentence for sentence in sentences if sentence],
         "evidence": verdict["evidence"],
     }
+
+
+def _without(headline: str, sentence: str) -> str:
+    """The sentence, without what the headline has already said."""
+    rest = sentence.removeprefix(f"{headline}: ")
+    return rest[:1].upper() + rest[1:]
 
 
 def _slide_facts(scale: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -141,7 +147,7 @@ def _describe_map(scale: Mapping[str, Any], labels: Sequence[Label]) -> dict[str
     colors = {label.name: _css_color(label) for label in labels}
     rows = [_area_row(name, area, total, colors[name]) for name, area in areas.items()]
     unknown = "The slide's resolution is unknown, so areas cannot be given; the picture shows their shares."
-    known = f"{total:.2f} mm² were read: tissue and its immediate surroundings."
+    known = f"{total:.2f} mm² of tissue were read, counted in whole cells of the map."
     return {
         "sentence": f"The slide was read {name_scale(found)}; this scale is {found['reason']}.",
         "areas": sorted(rows, key=lambda row: -row["width"]) if total else [],

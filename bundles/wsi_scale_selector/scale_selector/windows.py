@@ -121,23 +121,40 @@ def plan_windows(slide: Slide, downsample: float, size_px: int, stride_px: int) 
     return WindowGrid(width, height, size_px, stride_px, downsample, read_px)
 
 
-def tissue_shares(grid: WindowGrid, tissue: np.ndarray, slide: Slide) -> np.ndarray:
-    """Share of tissue in every window, exact for a mask of square pixels; float (rows, columns), 0..1.
+class TissueTable:
+    """Sums of a tissue mask, from which the share of tissue in any rectangle follows exactly.
 
     Args:
-        grid: the windows.
-        tissue: (h, w) bool over the whole slide.
+        grid: says where the mask lies.
+        tissue: (h, w) bool over the whole slide, taken as square pixels.
         slide: its size in level-0 pixels.
     """
-    table = np.pad(tissue.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    per_row = grid.downsample * tissue.shape[0] / slide.height_px
-    per_column = grid.downsample * tissue.shape[1] / slide.width_px
-    top, left = grid.tops_px() * per_row, grid.lefts_px() * per_column
-    height, width = grid.size_px * per_row, grid.size_px * per_column
 
-    def below(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        points = np.meshgrid(rows, columns, indexing="ij")
-        return ndimage.map_coordinates(table, points, order=1, mode="nearest")
+    def __init__(self, grid: WindowGrid, tissue: np.ndarray, slide: Slide) -> None:
+        self.grid = grid
+        self.table = np.pad(tissue.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+        self.per_row = grid.downsample * tissue.shape[0] / slide.height_px
+        self.per_column = grid.downsample * tissue.shape[1] / slide.width_px
 
-    inside = below(top + height, left + width) - below(top, left + width) - below(top + height, left)
-    return np.clip((inside + below(top, left)) / (height * width), 0.0, 1.0)
+    def window_shares(self) -> np.ndarray:
+        """Share of tissue in every window, (rows, columns), 0..1."""
+        tops, lefts, size = self.grid.tops_px(), self.grid.lefts_px(), self.grid.size_px
+        return self._shares(tops, tops + size, lefts, lefts + size)
+
+    def cell_shares(self) -> np.ndarray:
+        """Share of tissue in the part of every cell that lies on the slide, (rows, cols), 0..1."""
+        grid = self.grid
+        rows, columns = (np.arange(number + 1) * grid.stride_px for number in grid.cells)
+        rows, columns = np.minimum(rows, grid.height_px), np.minimum(columns, grid.width_px)
+        return self._shares(rows[:-1], rows[1:], columns[:-1], columns[1:])
+
+    def _shares(self, top: np.ndarray, bottom: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        upper, lower = self._sums(top, left, right), self._sums(bottom, left, right)
+        area = np.outer((bottom - top) * self.per_row, (right - left) * self.per_column)
+        return np.clip((lower - upper) / area, 0.0, 1.0)
+
+    def _sums(self, row: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Tissue above `row`, between `left` and `right`."""
+        ends = (np.meshgrid(row * self.per_row, x * self.per_column, indexing="ij") for x in (left, right))
+        before, until = (ndimage.map_coordinates(self.table, at, order=1, mode="nearest") for at in ends)
+        return until - before

@@ -92,7 +92,7 @@ def test_histogram(
     tmp_path: Path, drawn: list[Figure], chosen: int | None, interval: tuple[int, int] | None
 ) -> None:
     counts = [0, 1, 4, 10, 30, 20, 25, 8, 2]
-    plot_proposal_histogram(tmp_path / "h.png", counts, make_axis(), chosen, interval, NOTE)
+    plot_proposal_histogram(tmp_path / "h.png", counts, make_axis(), chosen, interval, "chosen scale", NOTE)
     axes = drawn[0].axes[0]
     bars = [patch for patch in axes.patches if patch.get_width() < 0.2]
     assert [bar.get_height() for bar in bars[: len(counts)]] == counts
@@ -100,12 +100,13 @@ def test_histogram(
     assert axes.get_xticklabels()[0].get_text() == "x10\n1.00"
     assert len({bar.get_facecolor() for bar in bars[: len(counts)]}) == (1 if chosen is None else 2)
     legend = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert ("chosen scale" in legend) == (chosen is not None)
     assert ("95 % of the resamples" in legend) == (interval is not None)
     assert texts_collide(drawn[0]) == []
 
 
 def test_histogram_of_nothing(tmp_path: Path, drawn: list[Figure]) -> None:
-    plot_proposal_histogram(tmp_path / "h.png", [0] * 9, make_axis(), None, None, "")
+    plot_proposal_histogram(tmp_path / "h.png", [0] * 9, make_axis(), None, None, "chosen scale", "")
     assert drawn[0].axes[0].get_ylim()[1] > 0
 
 
