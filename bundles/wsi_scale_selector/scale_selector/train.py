@@ -188,7 +188,7 @@ class HeadOnly(nn.Module):
         """(B, 3, e, e) RGB 0..255 -> logits (B, C)."""
         with torch.no_grad():
             features = self.network.features(image)
-        return nn.functional.linear(features, self.network.weight, self.network.bias)
+        return features @ self.network.weight + self.network.bias
 
 
 class PrecisionInferer(Inferer):
