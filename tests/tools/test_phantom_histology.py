@@ -95,7 +95,7 @@ def test_blobs_have_their_diameter(rng):
 @pytest.mark.parametrize(("name", "distance_um"), [("lymphocytes", 8.6), ("tumour", 8.6 * 1.6)])
 def test_nuclei_lie_at_their_distance(rng, name, distance_um):
     layout = Layout(np.zeros((128, 128), np.uint8), (2048, 2048))
-    texture = FAMILIES["tissue"][name](Maker(rng, layout, 0, NATIVE_MPP, growth=1.0))
+    texture = FAMILIES["twins"][name](Maker(rng, layout, 0, NATIVE_MPP, growth=1.0))
     centres_um = texture.shapes.corners_px[0::3].mean(axis=1) * NATIVE_MPP
     inside = np.all((centres_um >= 0) & (centres_um < 512), axis=1)
     assert 512 / np.sqrt(inside.sum()) == pytest.approx(distance_um, rel=0.03)
@@ -178,7 +178,7 @@ def test_levels_show_the_same_picture(tmp_path, slide):
     assert np.abs(full.reshape(128, 4, 128, 4, 3).mean((1, 3)) - quarter).mean() < 8
 
 
-@pytest.mark.parametrize("family", ["foreign", "scale_free", "smooth"])
+@pytest.mark.parametrize("family", ["foreign", "scale_free", "smooth", "twins"])
 def test_other_families_render(family):
     block = build_slide(3, SIZE, family).render(512, 512, 512, 512)
     assert block.shape == (512, 512, 3)

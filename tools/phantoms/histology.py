@@ -44,7 +44,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--size", default="10240x8192", help="level-0 pixels, WIDTHxHEIGHT (default 10240x8192)"
     )
-    parser.add_argument("--family", default="tissue", help="tissue, foreign, scale_free or smooth")
+    parser.add_argument("--family", default="tissue", help="tissue, foreign, scale_free, smooth or twins")
     parser.add_argument("--pyramid", default="halves", help="halves (1-2-4-8-16) or quarters (1-4-16)")
     parser.add_argument("--vendor", default="aperio", help="aperio (.svs) or generic (.tiff)")
     parser.add_argument(

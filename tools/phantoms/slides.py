@@ -64,8 +64,8 @@ def build_slide(
     Args:
         seed: the same seed gives the same slide.
         size_px: width and height at level 0, multiples of 16.
-        family: "tissue", "foreign" (textures that no classifier of tissue knows), "scale_free" (1/f noise)
-            or "smooth" (no texture).
+        family: "tissue", "foreign" (textures that no classifier of tissue knows), "scale_free" (1/f noise),
+            "smooth" (no texture) or "twins" (classes that are exact enlargements of others).
         mpp: microns per level-0 pixel.
 
     Raises:

@@ -1,9 +1,10 @@
 """Tissue-like textures. Every length is in um, so that a texture lives at a known physical scale.
 
-Two pairs differ mainly in size, by the factor TWIN: lymphocytes and tumour, muscle and stroma. Read at a
-magnification that is off by that factor, one looks like the other (as lamina propria and tumour do in
-Penkin et al. 2023). Dyes are balanced between classes and vary more between slides (see `stain.py`), so that
-colour alone does not tell a class.
+Two pairs differ by the factor TWIN in size: lymphocytes and tumour, muscle and stroma. Read at a
+magnification that is off by that factor, one resembles the other (as lamina propria and tumour do in Penkin
+et al. 2023): in the family "tissue" with differences that remain, in the family "twins" exactly, so that
+nothing at such a point can tell the two scales apart. Dyes are balanced between classes and vary more between
+slides (see `stain.py`), so that colour alone does not tell a class.
 """
 
 from __future__ import annotations
@@ -96,35 +97,70 @@ def cells(maker: Maker, factor: float) -> Texture:
     return Texture((0.16, 0.42), maker.grain(4 * factor, 0.22), interleave(rim, inner, spots))
 
 
-def fibres(maker: Maker, factor: float) -> Texture:
-    """Wavy bundles, 9 um x `factor` from one to the next, with spindle nuclei along them."""
-    course = _Course(maker)
-    tile = band_noise(maker.rng, TILE_PX, maker.px(9.0 * factor) / 2, stretch=7.0)
+def atypical_cells(maker: Maker) -> Texture:
+    """Tumour: nuclei TWIN times as large as lymphocytes, uneven and vesicular, each in a cell body."""
+    rng, nuclei = maker.rng, maker.centres(13.5)
+    tilt, size = maker.angles(len(nuclei)), maker.px(6.5 * TWIN)
+    body = blobs(rng, nuclei, 1.38 * size, 1.16 * size, tilt, (0.22, 0.55), 0.08, 0.05)
+    rim = blobs(rng, nuclei, 1.14 * size, 0.88 * size, tilt, (1.0, 0.3), 0.2, 0.09)
+    places = nuclei + rng.normal(0, 0.09 * size, nuclei.shape)
+    spots = blobs(rng, places, 0.26 * size, 0.24 * size, 0.0, (1.35, 0.4))
+    return Texture((0.06, 0.20), maker.grain(7.0, 0.2), interleave(body, rim, shrink(rim, 0.76, 0.58), spots))
+
+
+@dataclass(frozen=True)
+class Weave:
+    """How fibres lie. Lengths in um before `factor`.
+
+    Attributes:
+        factor: size of everything.
+        stretch: length of a bundle, in bundle widths.
+        waviness_um: how far bundles swing to the sides.
+        nuclei_um: (distance, length, width) of the spindle nuclei.
+        clefts: share of the splits between bundles, as a shift of their threshold.
+    """
+
+    factor: float
+    stretch: float = 7.0
+    waviness_um: float = 22.0
+    nuclei_um: tuple[float, float, float] = (24.0, 15.0, 3.6)
+    clefts: float = 1.75
+
+
+MUSCLE = Weave(1.0)
+COLLAGEN = Weave(TWIN, stretch=4.0, waviness_um=40.0, nuclei_um=(27.0, 15.0, 2.2), clefts=1.1)
+
+
+def fibres(maker: Maker, weave: Weave) -> Texture:
+    """Wavy bundles, 9 um x factor from one to the next, with spindle nuclei along them."""
+    factor, course = weave.factor, _Course(maker, weave.waviness_um)
+    tile = band_noise(maker.rng, TILE_PX, maker.px(9.0 * factor) / 2, weave.stretch)
     fine = band_noise(maker.rng, TILE_PX, maker.px(3.0 * factor) / 2, stretch=5.0)
 
     def field(x0: int, y0: int, width: int, height: int) -> np.ndarray:
         y, x = np.mgrid[y0 : y0 + height : 2, x0 : x0 + width : 2].astype(np.float32)
         along, across = course(x, y)
         bundles = sample(tile, along / 2, across / 2)
-        factor = 1 + 0.34 * bundles + 0.12 * sample(fine, along / 2, across / 2)
-        factor *= np.clip(1 + 1.6 * (bundles + 1.75), 0, 1)  # clefts
-        return cv2.resize(np.maximum(factor, 0), (width, height), interpolation=cv2.INTER_LINEAR)
+        dye = 1 + 0.34 * bundles + 0.12 * sample(fine, along / 2, across / 2)
+        dye *= np.clip(1 + 1.6 * (bundles + weave.clefts), 0, 1)
+        return cv2.resize(np.maximum(dye, 0), (width, height), interpolation=cv2.INTER_LINEAR)
 
-    nuclei = maker.centres(24.0 * factor)
-    length, breadth = maker.px(15.0 * factor), maker.px(3.6 * factor)
-    rim = blobs(maker.rng, nuclei, length, breadth, course.angles(nuclei), (1.0, 0.3), 0.2, 0.06)
+    distance, length, width = (factor * value for value in weave.nuclei_um)
+    nuclei = maker.centres(distance)
+    angles = course.angles(nuclei)
+    rim = blobs(maker.rng, nuclei, maker.px(length), maker.px(width), angles, (1.0, 0.3), 0.2, 0.06)
     return Texture((0.20, 0.60), field, interleave(rim, shrink(rim, 0.7, 0.82)))
 
 
 class _Course:
     """The direction of fibres: a slowly turning pair of coordinates (along, across) in level-0 pixels."""
 
-    def __init__(self, maker: Maker) -> None:
+    def __init__(self, maker: Maker, waviness_um: float = 22.0) -> None:
         turn = maker.rng.uniform(0, 2 * np.pi)
         self.cosine, self.sine = np.cos(turn), np.sin(turn)
         self.step = 16.0
         self.warp = band_noise(maker.rng, TILE_PX, maker.px(260) / self.step)
-        self.depth = maker.px(22)
+        self.depth = maker.px(waviness_um)
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         bend = self.depth * sample(self.warp, x / self.step, y / self.step)
@@ -288,9 +324,8 @@ def fractal(maker: Maker) -> Texture:
 
 
 def smooth(maker: Maker) -> Texture:
-    """Scale-free: nothing but a slow change of thickness."""
-    tile = (1 + 0.15 * band_noise(maker.rng, TILE_PX, 700.0)).astype(np.float32)
-    return Texture((0.30, 0.42), lambda x0, y0, width, height: window(tile, x0, y0, width, height))
+    """Scale-free: no texture at all, only the slow change of thickness that every section has."""
+    return Texture((0.30, 0.42), lambda x0, y0, width, height: np.ones((height, width), np.float32))
 
 
 BACKGROUND = "background"
@@ -299,12 +334,16 @@ FAMILIES: dict[str, dict[str, Callable[[Maker], Texture]]] = {
         "adipose": adipose,
         "lymphocytes": lambda maker: cells(maker, 1.0),
         "mucus": mucus,
-        "muscle": lambda maker: fibres(maker, 1.0),
+        "muscle": lambda maker: fibres(maker, MUSCLE),
         "mucosa": glands,
-        "stroma": lambda maker: fibres(maker, TWIN),
-        "tumour": lambda maker: cells(maker, TWIN),
+        "stroma": lambda maker: fibres(maker, COLLAGEN),
+        "tumour": atypical_cells,
     },
     "foreign": {"trabeculae": trabeculae, "weave": weave, "whorls": whorls},
     "scale_free": {"fractal": fractal},
     "smooth": {"smooth": smooth},
+}
+FAMILIES["twins"] = FAMILIES["tissue"] | {
+    "stroma": lambda maker: fibres(maker, Weave(TWIN)),
+    "tumour": lambda maker: cells(maker, TWIN),
 }
