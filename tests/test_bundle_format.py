@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from bundle_format import STATIC_CHECKS, Bundle, Check, run_check
-from bundle_format.workflows import build_network, check_export, check_network, check_weights
+from bundle_format.workflows import (
+    WORKFLOW_TYPES,
+    build_network,
+    check_export,
+    check_network,
+    check_properties,
+    check_weights,
+)
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLES = sorted(path.parent.name for path in (ROOT / "bundles").glob("*/configs"))
@@ -32,16 +42,35 @@ def test_bundle_satisfies(check: Check, bundle: Bundle) -> None:
     assert run_check(check, bundle) == []
 
 
-@pytest.mark.weights
 def test_network_is_as_declared(bundle: Bundle, network: torch.nn.Module) -> None:
     assert list(check_network(bundle, network)) == []
 
 
-@pytest.mark.weights
 def test_weights_fit_the_network(bundle: Bundle, network: torch.nn.Module) -> None:
     assert list(check_weights(bundle, network)) == []
 
 
-@pytest.mark.weights
 def test_network_can_be_exported(bundle: Bundle, network: torch.nn.Module) -> None:
     assert list(check_export(bundle, network)) == []
+
+
+@pytest.mark.parametrize("workflow", WORKFLOW_TYPES)
+def test_monai_finds_every_property(
+    workflow: str, bundle: Bundle, network: torch.nn.Module, tmp_path: Path
+) -> None:
+    overrides = SAMPLES[bundle.name](bundle, tmp_path)
+    assert list(check_properties(bundle, workflow, overrides)) == []
+
+
+def write_patches(bundle: Bundle, folder: Path) -> dict[str, Any]:
+    """Ten patches of noise per class in one folder per class; the overrides that name them."""
+    rng = np.random.default_rng(0)
+    for row in bundle.labels:
+        (folder / "patches" / row["name"]).mkdir(parents=True)
+        for number in range(10):
+            pixels = rng.integers(0, 255, (224, 224, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / "patches" / row["name"] / f"{number}.png")
+    return {"dataset_dir": str(folder / "patches"), "output_dir": str(folder / "out"), "patch_mpp": 0.5}
+
+
+SAMPLES = {"wsi_scale_selector": write_patches}

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pack_bundle
 import pytest
 from pack_bundle import main, pack, parse
 from packing.archive import hash_file
@@ -318,3 +319,20 @@ def test_command_ends_with_one_line(
     assert main(["no_such_bundle"]) == 1
     assert capsys.readouterr().err.startswith("error: expected a bundle of this repository (")
     assert parse(["x", "--without-weights"]).without_weights
+
+
+@pytest.mark.slow
+@pytest.mark.weights("capricorn-densenet121", "cmu-small-region")
+def test_packed_scale_selector_runs_alone_on_a_real_slide(tmp_path: Path) -> None:
+    target = pack("wsi_scale_selector", tmp_path / "dist", True)
+    bundle = unpack(target, tmp_path / "empty")
+    arguments = {
+        "config_file": "configs/inference.json",
+        "slide": str(pack_bundle.ROOT / ".cache/samples/cmu_small_region.svs"),
+        "output_dir": str(tmp_path / "results"),
+        "points": "5",
+    }
+    flags = [part for key, value in arguments.items() for part in (f"--{key}", value)]
+    run_alone("-m", "monai.bundle", "run", *flags, cwd=bundle)
+    written = {path.name for path in (tmp_path / "results").iterdir()}
+    assert {"scale.json", "doctor.json", "class_map.geojson", "report.html"} <= written

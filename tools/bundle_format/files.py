@@ -52,9 +52,26 @@ def check_large_files(bundle: Bundle) -> Iterator[str]:
             yield f"large_files.yml: {path}: expected hash_type sha256 and 64 hexadecimal digits"
         elif (bundle.path / path).is_file() and hash_file(bundle.path / path) != row["hash_val"]:
             yield f"large_files.yml: {path}: the file there has another sha256"
+    yield from _compare_registry(bundle)
     listed = {str(row.get("path")) for row in bundle.large_files}
     if "models/model.pt" not in listed and not (bundle.path / "models/model.pt").is_file():
         yield "models/model.pt: neither there nor listed in large_files.yml"
+
+
+def _compare_registry(bundle: Bundle) -> Iterator[str]:
+    """tools/weights.json, where the repository has one, fetches the same files with the same sha256."""
+    registry = bundle.repository / "tools/weights.json"
+    entries = read_json(registry)["entries"] if registry.is_file() else []
+    folder = f"bundles/{bundle.name}/"
+    fetched = {
+        entry["target"].removeprefix(folder): entry.get("target_sha256") or entry["sha256"]
+        for entry in entries
+        if entry["target"].startswith(folder)
+    }
+    listed = {str(row.get("path")): row.get("hash_val") for row in bundle.large_files}
+    for path in sorted(fetched):
+        if fetched[path] != listed.get(path):
+            yield f"large_files.yml: {path}: tools/weights.json fetches it with another sha256"
 
 
 def check_logging(bundle: Bundle) -> Iterator[str]:

@@ -178,6 +178,14 @@ MUTATIONS: list[tuple[str, Mutation, str]] = [
         ],
         "neither there nor listed",
     ),
+    (
+        "large_files",
+        lambda path: write(
+            path.parents[1] / "tools/weights.json",
+            {"entries": [{"target": "bundles/toy_sorter/models/model.pt", "sha256": "0" * 64}]},
+        ),
+        "tools/weights.json fetches it with another sha256",
+    ),
     ("logging", replace("configs/logging.conf", "[loggers]", "[logger]"), "section \\[loggers\\] is missing"),
     ("logging", replace("configs/logging.conf", "StreamHandler", "FileHandler"), "is not a stream handler"),
     ("logging", replace("configs/logging.conf", "sys.stdout,", "'log.txt',"), "is not a standard stream"),
