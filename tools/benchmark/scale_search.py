@@ -15,6 +15,7 @@ import contextlib
 import io
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,14 +25,18 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLE = ROOT / "bundles" / "wsi_scale_selector"
-sys.path[:0] = [str(ROOT), str(BUNDLE)]
+sys.path[:0] = [str(ROOT / "tools"), str(BUNDLE)]
+import _venv  # noqa: E402
+
+if __name__ == "__main__":
+    _venv.enter_venv()
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 import openslide  # noqa: E402
 import torch  # noqa: E402
 
-from common.engines import Engine, build_engine  # noqa: E402
+from common.engines import Engine, build_feature_engine  # noqa: E402
 from common.io.slide import Slide, open_slide  # noqa: E402
 from common.transforms.tissue import tissue_mask  # noqa: E402
 from scale_selector.class_map import build_class_map  # noqa: E402
@@ -169,9 +174,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = options.slide or generate_slide(Path(folder))
         network = build_network(options.classifier)
-        size_px = load_classifier_spec(options.classifier).size_px
-        example = torch.zeros(1, 3, size_px, size_px)
-        engine = build_engine(network.feature_network(), example)
+        engine = build_feature_engine(network, load_classifier_spec(options.classifier).size_px)
         with open_slide(path) as slide:
             print(f"{slide.name}: {slide.width_px} x {slide.height_px} px, {slide.mpp} um/px")
             print(f"ours: {engine.describe()}")
@@ -182,10 +185,10 @@ def main() -> None:
 
 
 def generate_slide(folder: Path) -> Path:
-    """One phantom slide, as tools/phantoms/histology.py makes them."""
-    from tools.phantoms.histology import write_slide
-
-    return write_slide(folder / "slide.tiff", seed=4242)
+    """One phantom slide, as tools/phantoms/histology.py makes them: x40, power-of-two pyramid, JPEG tiles."""
+    command = [sys.executable, str(ROOT / "tools" / "phantoms" / "histology.py")]
+    subprocess.run([*command, "--out", str(folder), "--count", "1", "--seed", "4242"], check=True)
+    return next((folder / "images").iterdir())
 
 
 if __name__ == "__main__":

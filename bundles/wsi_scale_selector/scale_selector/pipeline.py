@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from common.engines import Engine, build_engine
+from common.engines import Engine, build_feature_engine
 from common.errors import BundleError, ConfigError, InputError
 from common.geometry import parse_scale
 from common.io.files import write_json
@@ -185,8 +185,7 @@ class SlidePipeline:
         """Built at first use and shared by all slides."""
         if self._engine is None:
             size_px = self.inferer.spec.size_px
-            example = torch.zeros(1, 3, size_px, size_px)
-            self._engine = build_engine(self.network.feature_network(), example, **self.engine_options)
+            self._engine = build_feature_engine(self.network, size_px, **self.engine_options)
         return self._engine
 
     def run(self) -> list[Path]:
