@@ -134,7 +134,7 @@ def _by_layer(file: KerasFile, name: str) -> dict[str, dict[str, np.ndarray]]:
     missing, heads = sorted(expected - set(found)), sorted(set(found) - expected)
     if missing or len(heads) != 1 or found[heads[0]].get("kernel", np.empty(0)).ndim != 2:
         raise ClassifierError(
-            f"{name}: expected DenseNet121's 242 layers and one Dense layer, got {len(missing)} missing "
+            f"{name}: expected DenseNet121's 241 layers and one Dense layer, got {len(missing)} missing "
             f"({', '.join(missing[:3])}) and {heads[:3]} beside them: only DenseNet121 is read"
         )
     return found

@@ -127,13 +127,14 @@ def split_scripted(
         ClassifierError: no linear layer, or none that passes (e.g. a softmax inside the file).
     """
     expected = _run(network, example)
-    names = [name for name, module in network.named_modules() if _is_scripted_linear(module)]
+    layers = {name: module for name, module in network.named_modules() if _is_scripted_linear(module)}
+    names = list(layers)
     if head is not None and head not in names:
         raise ClassifierError(
             f"head '{head}': expected one of the file's linear layers {names[-3:]}: correct it"
         )
     for name in [head] if head is not None else reversed(names):
-        split = _open_scripted(network, network.get_submodule(name), example, expected)
+        split = _open_scripted(network, layers[name], example, expected)
         if split is not None:
             return split
     raise ClassifierError(
