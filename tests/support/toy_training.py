@@ -31,8 +31,16 @@ class ToyNetwork(nn.Module):
         return self.head(self.body(image).mean((2, 3)))
 
 
+class LongNetwork(ToyNetwork):
+    """One layer more, so that the weights of the other do not fit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body.append(nn.Conv2d(8, 8, 1))
+
+
 def draw_slides(root: Path, count: int, split: str = "") -> Path:
-    """`count` slides of 320 x 240 px, noisy red on the left and green on the right, annotated as PATH-DT-MSU."""
+    """`count` slides of 320 x 240 px, noisy red left and green right, annotated as in PATH-DT-MSU."""
     for folder in ("images", "annotations"):
         (root / folder / split).mkdir(parents=True, exist_ok=True)
     boxes = {"red": (0, 0, 160, 240), "green": (160, 0, 320, 240)}

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import shapely
-from scale_selector.annotations import Region, merge_by_class, read_regions
 
 from common.errors import InputError
+from scale_selector.annotations import Region, merge_by_class, read_regions
 
 SQUARE = [[0, 0], [100, 0], [100, 100], [0, 100], [0, 0]]
 HOLE = [[40, 40], [60, 40], [60, 60], [40, 60], [40, 40]]
@@ -42,7 +42,10 @@ def test_path_dt_msu(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrapped", [True, False])
 def test_geojson_with_holes_and_many_parts(tmp_path: Path, wrapped: bool) -> None:
-    features = [feature("AT", "Polygon", [SQUARE, HOLE]), feature("BG", "MultiPolygon", [[SQUARE, HOLE], FAR])]
+    features = [
+        feature("AT", "Polygon", [SQUARE, HOLE]),
+        feature("BG", "MultiPolygon", [[SQUARE, HOLE], FAR]),
+    ]
     content = {"type": "FeatureCollection", "features": features} if wrapped else features
     regions = read_regions(write(tmp_path, content, "a.geojson"))
     assert [r.shape.area for r in regions] == [1e4 - 400, 2e4 - 400]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scale_selector.augment import Augmentation, crop_middle, jitter_stain, turn
 from skimage.color import hed2rgb, hed_from_rgb, rgb2hed, rgb_from_hed
 
 from common.errors import ConfigError
+from scale_selector.augment import Augmentation, crop_middle, jitter_stain, turn
 
 RNG = np.random.default_rng(0)
-STAINED = np.clip(
-    255 * np.exp(-RNG.uniform(0.3, 0.6, (16, 16, 3)) @ np.abs(rgb_from_hed)), 1, 255
-).astype(np.uint8)
+STAINED = np.clip(255 * np.exp(-RNG.uniform(0.3, 0.6, (16, 16, 3)) @ np.abs(rgb_from_hed)), 1, 255).astype(
+    np.uint8
+)
 
 
 def test_no_jitter_changes_nothing() -> None:

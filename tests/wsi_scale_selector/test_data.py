@@ -1,4 +1,4 @@
-"""From material to patches: colours stand for classes, so that every patch can be checked by looking at it."""
+"""From material to patches: colours stand for classes, so that a look at a patch checks it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
+from common.errors import ConfigError, InputError
 from scale_selector.data import (
     Patch,
     PatchSettings,
@@ -21,8 +23,6 @@ from scale_selector.data import (
 )
 from scale_selector.dataset import PatchReader
 from scale_selector.material import Source
-
-from common.errors import ConfigError, InputError
 
 COLORS = {"red": (200, 30, 30), "green": (30, 200, 30)}
 SETTINGS = PatchSettings(("red", "green"), 16, 0.5, patches_per_class=30, slide_mpp=0.25, patch_mpp=0.5)
@@ -113,7 +113,9 @@ def test_unknown_class_folder(tmp_path: Path) -> None:
 
 def test_pictures_of_unknown_resolution(tmp_path: Path) -> None:
     draw_pictures(tmp_path, "red")
-    with pytest.raises(InputError, match="expected the resolution of the patches, got none: give --patch_mpp"):
+    with pytest.raises(
+        InputError, match="expected the resolution of the patches, got none: give --patch_mpp"
+    ):
         collect_patches(tmp_path, PatchSettings(**{**vars(SETTINGS), "patch_mpp": None}), (None,))
 
 

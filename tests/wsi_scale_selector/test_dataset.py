@@ -10,12 +10,19 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from scale_selector.augment import Augmentation
-from scale_selector.data import Patch
-from scale_selector.dataset import MAX_OPEN_SLIDES, BalancedSampler, Draw, PatchDataset, PatchReader, read_picture
 from torch.utils.data import DataLoader
 
 from common.errors import InputError
+from scale_selector.augment import Augmentation
+from scale_selector.data import Patch
+from scale_selector.dataset import (
+    MAX_OPEN_SLIDES,
+    BalancedSampler,
+    Draw,
+    PatchDataset,
+    PatchReader,
+    read_picture,
+)
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
 
@@ -27,7 +34,9 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-def patch_of(path: Path, label: int = 0, downsample: float = 1.0, center: tuple[float, float] | None = None) -> Patch:
+def patch_of(
+    path: Path, label: int = 0, downsample: float = 1.0, center: tuple[float, float] | None = None
+) -> Patch:
     return Patch(path, label, path.stem, None, downsample, center, 0.5 * downsample)
 
 
@@ -70,7 +79,10 @@ def test_cache_that_would_not_fit(picture: Path) -> None:
 
 
 def test_a_little_too_small_is_stretched_and_much_is_refused(picture: Path) -> None:
-    assert PatchDataset([patch_of(picture, downsample=1.005)], 48, progress=False)[0]["image"].shape[1:] == (48, 48)
+    assert PatchDataset([patch_of(picture, downsample=1.005)], 48, progress=False)[0]["image"].shape[1:] == (
+        48,
+        48,
+    )
     with pytest.raises(InputError, match="expected at least 50 px at 0.5 um/px, got 48"):
         PatchDataset([patch_of(picture)], 50, progress=False)
 

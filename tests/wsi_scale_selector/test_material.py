@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from scale_selector.material import find_material
 
 from common.errors import ConfigError, InputError
+from scale_selector.material import find_material
 
 
 def picture(path: Path) -> Path:
@@ -62,7 +62,12 @@ def test_csv(tmp_path: Path) -> None:
     for path in (tmp_path, table(tmp_path, *lines)):
         patch, slide = find_material(path)
         assert (patch.class_name, patch.group, patch.split, patch.mpp) == ("AT", "P7", "train", 0.5)
-        assert (slide.annotation, slide.group, slide.split, slide.mpp) == (tmp_path / "b.json", "b", None, None)
+        assert (slide.annotation, slide.group, slide.split, slide.mpp) == (
+            tmp_path / "b.json",
+            "b",
+            None,
+            None,
+        )
 
 
 @pytest.mark.parametrize(
@@ -98,7 +103,11 @@ def test_no_folder_and_no_material(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "message"),
-    [("(", "expected a regular expression"), ("P.", r"expected one \(group\), got 0"), ("(Q.)", "to fit every")],
+    [
+        ("(", "expected a regular expression"),
+        ("P.", r"expected one \(group\), got 0"),
+        ("(Q.)", "to fit every"),
+    ],
 )
 def test_group_pattern(tmp_path: Path, pattern: str, message: str) -> None:
     picture(tmp_path / "AT" / "P1.png")

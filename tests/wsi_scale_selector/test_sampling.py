@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import shapely
+
 from scale_selector.sampling import grid_centers, keep_inside, sample_centers
 
 SLIDE = (1000, 800)
@@ -18,7 +19,9 @@ def share(area: shapely.Geometry, center: np.ndarray, side: float) -> float:
 
 
 def test_samples_lie_sufficiently_inside() -> None:
-    area = shapely.union_all([SQUARE.difference(shapely.box(250, 250, 350, 350)), shapely.box(700, 0, 1000, 300)])
+    area = shapely.union_all(
+        [SQUARE.difference(shapely.box(250, 250, 350, 350)), shapely.box(700, 0, 1000, 300)]
+    )
     centers = sample_centers(area, 200, 80, SLIDE, 0.9, np.random.default_rng(0))
     assert centers.shape == (200, 2)
     assert min(share(area, c, 80) for c in centers) >= 0.9 - 1e-9

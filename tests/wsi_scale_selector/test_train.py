@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -12,15 +13,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from toy_training import (
+    BUNDLE,
+    COLORS,
+    SLIDE_MPP,
+    ToyNetwork,
+    draw_slides,
+    open_workflow,
+    training_overrides,
+    write_classifier,
+)
+
+from common.errors import ClassifierError, ConfigError, find_refusal
 from scale_selector import train
 from scale_selector.classifier import load_classifier_spec
 from scale_selector.data import hash_group
 from scale_selector.network import PatchClassifier, build_network
 from scale_selector.run_keeper import RunKeeper
-from toy_training import BUNDLE, COLORS, ToyNetwork, open_workflow, training_overrides, write_classifier
-from torch import nn
-
-from common.errors import ClassifierError, ConfigError
 
 
 def run_training(**overrides: Any) -> list[dict[str, float]]:
@@ -88,8 +98,12 @@ def test_an_interrupted_run_resumes_exactly(
     torch.manual_seed(99)  # what happened in between does not matter
     resumed = run_training(**overrides, resume=True)
     for one, other in zip(whole, resumed, strict=True):
-        assert {k: v for k, v in one.items() if k != "seconds"} == {k: v for k, v in other.items() if k != "seconds"}
-    states = [torch.load(f / "checkpoint.pt")["network"] for f in (finished[0]["output_dir"], tmp_path / "run")]
+        assert {k: v for k, v in one.items() if k != "seconds"} == {
+            k: v for k, v in other.items() if k != "seconds"
+        }
+    states = [
+        torch.load(f / "checkpoint.pt")["network"] for f in (finished[0]["output_dir"], tmp_path / "run")
+    ]
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
@@ -105,7 +119,11 @@ def test_new_labels_give_a_new_head(tmp_path: Path) -> None:
 
 def test_fine_tuning_starts_from_the_weights(finished: tuple[dict[str, Any], list[dict[str, float]]]) -> None:
     trained = finished[0]["output_dir"] / "classifier.json"
-    overrides = finished[0] | {"classifier": trained, "output_dir": trained.parent / "next", "pretrained": True}
+    overrides = finished[0] | {
+        "classifier": trained,
+        "output_dir": trained.parent / "next",
+        "pretrained": True,
+    }
     history = run_training(**overrides | {"epochs": 1, "learning_rate": 1e-6})
     assert history[0]["mean_accuracy"] == 1.0
 
@@ -130,7 +148,9 @@ def test_validation_now_and_then_and_tensorboard(tmp_path: Path) -> None:
     assert list((tmp_path / "run").glob("events.out.tfevents.*"))
 
 
-def test_folder_of_another_run(tmp_path: Path, finished: tuple[dict[str, Any], list[dict[str, float]]]) -> None:
+def test_folder_of_another_run(
+    tmp_path: Path, finished: tuple[dict[str, Any], list[dict[str, float]]]
+) -> None:
     with pytest.raises(RuntimeError) as caught:
         run_training(**finished[0])
     assert "expected no earlier run, got its checkpoint.pt" in str(caught.value.__cause__)
@@ -139,10 +159,36 @@ def test_folder_of_another_run(tmp_path: Path, finished: tuple[dict[str, Any], l
     assert "resume: expected checkpoint.pt in output_dir, got none" in str(caught.value.__cause__)
 
 
+def test_resume_of_another_classifier(tmp_path: Path) -> None:
+    overrides = training_overrides(tmp_path) | {"epochs": 1}
+    run_training(**overrides)
+    other = write_classifier(
+        tmp_path, network={"source": "module", "name": "toy_training.LongNetwork", "args": {}}
+    )
+    with pytest.raises(RuntimeError) as caught:
+        run_training(**overrides | {"classifier": other, "epochs": 2}, resume=True)
+    assert "resume: expected a checkpoint.pt of the same classifier" in str(find_refusal(caught.value))
+
+
+def test_a_loss_that_explodes(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        run_training(**training_overrides(tmp_path) | {"learning_rate": 1e30, "warmup_epochs": 0.0})
+    assert "learning_rate: expected a finite loss" in str(find_refusal(caught.value))
+
+
+def test_classes_without_patches_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = [{"value": 0, "name": "red"}, {"value": 1, "name": "green"}, {"value": 2, "name": "blue"}]
+    classifier = write_classifier(tmp_path, labels=names)
+    data = draw_slides(tmp_path / "data", 3)
+    with caplog.at_level(logging.WARNING):
+        train.build_material(str(classifier), str(data), "x20", None, {}, 0, 0.3, None, slide_mpp=SLIDE_MPP)
+    assert "no training patches of: blue" in caplog.text
+
+
 def test_batch_larger_than_an_epoch(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError) as caught:
         run_training(**training_overrides(tmp_path) | {"batch_size": 1000})
-    assert "batch_size: expected at most the" in str(caught.value.__cause__)
+    assert "batch_size: expected 1 to the" in str(caught.value.__cause__)
 
 
 def test_precision() -> None:
@@ -188,6 +234,8 @@ def test_unknown_schedule() -> None:
     optimizer, loader = torch.optim.SGD(nn.Linear(1, 1).parameters()), [None]
     with pytest.raises(ConfigError, match="schedule: expected cosine or constant, got 'step'"):
         train.build_scheduler(optimizer, loader, "step", 1, 0)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="epochs: expected at least 1, got 0"):
+        train.build_scheduler(optimizer, loader, "cosine", 0, 0)  # type: ignore[arg-type]
 
 
 def test_mean_class_accuracy_by_hand() -> None:
@@ -212,7 +260,15 @@ def test_torchscript_cannot_be_trained_for_new_labels(tmp_path: Path) -> None:
 def test_two_processes_learn_the_colours_and_resume_alone(tmp_path: Path) -> None:
     overrides = training_overrides(tmp_path)
     configs = [str(BUNDLE / "configs" / name) for name in ("train.json", "multi_gpu_train.json")]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "-m", "monai.bundle", "run"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc_per_node=2",
+        "-m",
+        "monai.bundle",
+        "run",
+    ]
     command += ["--config_file", str(configs), "--bundle_root", str(BUNDLE), "--backend", "gloo"]
     for key, value in overrides.items():
         command += [f"--{key}", str(value)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,7 @@ def with_class_count(spec: ClassifierSpec) -> ClassifierSpec:
     if spec.source in ("torchvision", "timm", "keras_densenet121"):
         names = ["num_classes"]
     elif spec.source == "monai" and not names:
-        known = inspect.signature(getattr(monai.networks.nets, spec.architecture).__init__).parameters
-        names = [name for name in _CLASS_ARGUMENTS if name in known]
+        names = _class_arguments_of(getattr(monai.networks.nets, spec.architecture, None))
     if not names:
         raise ClassifierError(
             f"network '{spec.architecture}': expected an argument {', '.join(_CLASS_ARGUMENTS)}, got "
@@ -52,6 +51,12 @@ def with_class_count(spec: ClassifierSpec) -> ClassifierSpec:
             "classifier.json and train that with --pretrained False"
         )
     return replace(spec, arguments=spec.arguments | {names[0]: len(spec.labels)}, outputs=None)
+
+
+def _class_arguments_of(architecture: Callable[..., nn.Module] | None) -> list[str]:
+    known = inspect.signature(architecture).parameters if architecture else {}
+    passes_on = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+    return [name for name in _CLASS_ARGUMENTS if name in known] or ["num_classes"] * passes_on
 
 
 def adapt_head(network: PatchClassifier, old: ClassifierSpec, new: ClassifierSpec) -> PatchClassifier:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -46,7 +48,7 @@ class RunKeeper:
         tensorboard: write the history for TensorBoard too.
 
     Raises:
-        ConfigError: the folder holds another run, or there is nothing to resume.
+        ConfigError: the folder holds another run, there is nothing to resume, or the loss is not finite.
     """
 
     def __init__(
@@ -86,9 +88,7 @@ class RunKeeper:
             engine.logger.setLevel(logging.WARNING)
         self.objects |= {"trainer": trainer, "keeper": self}
         if self.resume:
-            path = str(self.folder / CHECKPOINT)
-            device = trainer.state.device  # type: ignore[attr-defined]
-            CheckpointLoader(path, self.objects, map_location=device).attach(trainer)
+            trainer.add_event_handler(Events.STARTED, self._load)
         self.validator.add_event_handler(Events.COMPLETED, self._note_validation, trainer)
         trainer.add_event_handler(Events.EPOCH_STARTED, self._start_epoch)
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self._add_loss)
@@ -110,6 +110,17 @@ class RunKeeper:
         """The validated epoch with the highest metric, the earliest of equals."""
         return max(self.validated, key=lambda row: row[METRIC], default=None)
 
+    def _load(self, trainer: Engine) -> None:
+        path, device = self.folder / CHECKPOINT, trainer.state.device  # type: ignore[attr-defined]
+        try:
+            CheckpointLoader(str(path), self.objects, map_location=device)(trainer)
+        except (RuntimeError, ValueError, KeyError, UnpicklingError) as error:
+            reason = str(error).strip().splitlines()[0][:120]
+            raise ConfigError(
+                f"resume: expected a {CHECKPOINT} of the same classifier and fewer epochs, got '{reason}': "
+                "repeat the first command with --resume True, or choose another output_dir"
+            ) from error
+
     def _start_epoch(self, trainer: Engine) -> None:
         torch.manual_seed((self.seed * 1009 + trainer.state.epoch) * 1009 + self.rank)
         self.start_s, self.losses = time.perf_counter(), []
@@ -123,6 +134,10 @@ class RunKeeper:
         output: Any = trainer.state.output
         self.losses.append(output["loss"].item())
 
+        if not math.isfinite(self.losses[-1]):
+            raise ConfigError(
+                f"learning_rate: expected a finite loss, got {self.losses[-1]}: lower it, or warm up longer"
+            )
         self.bar.set_postfix(loss=f"{self.losses[-1]:.4f}", refresh=False)
         self.bar.update()
 

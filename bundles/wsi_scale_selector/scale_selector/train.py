@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Subset
 
+from common.engines.torch_engine import find_device
 from common.errors import ConfigError
 from common.geometry import parse_scale
 from common.networks.linear_head import FeatureTap
@@ -89,7 +90,10 @@ def build_material(
     patches = collect_patches(dataset_dir, settings, (None, "train", "val"), group_pattern)
     train, validation = split_by_group(patches, val_fraction, seed)
     for name, part in (("training", train), ("validation", validation)):
-        logger.info("%s patches: %s", name, count_by_class(part, spec.label_names))
+        counts = count_by_class(part, spec.label_names)
+        logger.info("%s patches: %s", name, counts)
+        if missing := [label for label, count in counts.items() if not count]:
+            logger.warning("no %s patches of: %s", name, ", ".join(missing))
     return TrainingMaterial(start, spec, {"train": train, "validation": validation}, changes)
 
 
@@ -105,13 +109,13 @@ def build_train_loader(
     """Batches of the training patches; with torchrun each process has its own balanced share.
 
     Raises:
-        ConfigError: fewer draws than one batch holds.
+        ConfigError: no batch, or fewer draws than one batch holds.
     """
     rank, processes = process_place()
     sampler = BalancedSampler(dataset, seed, balanced, rank, processes)
-    if len(sampler) < batch_size:
+    if not 1 <= batch_size <= len(sampler):
         raise ConfigError(
-            f"batch_size: expected at most the {len(sampler)} patches of an epoch, got {batch_size}: lower "
+            f"batch_size: expected 1 to the {len(sampler)} patches of an epoch, got {batch_size}: lower "
             "it or raise --patches_per_class"
         )
     workers: dict[str, Any] = {"num_workers": num_workers, "persistent_workers": num_workers > 0}
@@ -154,8 +158,10 @@ def build_trained_network(
 
     Raises:
         ClassifierError: the architecture cannot be built for another number of classes.
+        ConfigError: this machine does not have the device.
     """
     set_determinism(seed)
+    find_device(device)
     network = adapt_head(network_def, material.start, material.spec)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trained: nn.Module = HeadOnly(network) if freeze_features else network
@@ -243,11 +249,13 @@ def build_scheduler(
     """Learning rate per iteration: a linear start from a tenth, then "cosine" down to zero or "constant".
 
     Raises:
-        ConfigError: another schedule.
+        ConfigError: another schedule, or no epoch.
     """
     cycles = {"cosine": 0.5, "constant": 0.0}
     if schedule not in cycles:
         raise ConfigError(f"schedule: expected cosine or constant, got '{schedule}': cosine is usual")
+    if epochs < 1:
+        raise ConfigError(f"epochs: expected at least 1, got {epochs}: 10 is usual")
     steps = epochs * len(loader)
     warmup = min(round(warmup_epochs * len(loader)), steps // 2)
     return WarmupCosineSchedule(optimizer, warmup, steps, cycles=cycles[schedule], warmup_multiplier=0.1)
