@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 
 from common.io.files import atomic_path
 
-COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#000000")
+COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#000000", "#999999")
 DASHES = ("-", "--", "-.", ":")
 
 
@@ -64,7 +64,7 @@ def _draw_curves(axes: Axes, magnifications: np.ndarray, curves: np.ndarray, cla
             markersize=3,
             label=f"{name} ({(classes == name).sum()})",
         )
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=7, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.02))
 
 
 def _draw_votes(axes: Axes, magnifications: np.ndarray, proposed: np.ndarray) -> None:
