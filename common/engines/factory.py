@@ -10,6 +10,7 @@ from torch import nn
 from ..errors import ConfigError
 from .base import Engine, choose
 from .openvino_engine import OpenVinoEngine
+from .rechecked import RecheckedEngine
 from .torch_engine import TorchEngine, find_device
 
 
@@ -42,15 +43,18 @@ def build_engine(
     return OpenVinoEngine(network, example, precision)
 
 
-class HasFeatures(Protocol):
-    """A patch classifier whose features can be had alone."""
+class LinearClassifier(Protocol):
+    """A patch classifier: features, then hyperplanes."""
+
+    weight: nn.Parameter
+    bias: nn.Parameter
 
     def feature_network(self) -> nn.Module:
         """(B, 3, e, e) RGB 0..255 -> (B, M)."""
 
 
 def build_feature_engine(
-    network: HasFeatures,
+    network: LinearClassifier,
     size_px: int,
     engine: str = "auto",
     precision: str = "auto",
@@ -61,6 +65,17 @@ def build_feature_engine(
     Args:
         network: the patch classifier.
         size_px: edge of a patch.
+        precision: as in `build_engine`, and "mixed": bf16, with fp32 for patches whose class is in doubt;
+            "auto" is "mixed" where the hardware computes bf16.
+
+    Raises:
+        ConfigError: as `build_engine`.
     """
-    example = torch.zeros(1, 3, size_px, size_px)
-    return build_engine(network.feature_network(), example, engine, precision, device)
+    choose(precision, ("auto", "fp32", "bf16", "mixed"), "precision")
+    features, example = network.feature_network(), torch.zeros(1, 3, size_px, size_px)
+    fast = build_engine(features, example, engine, "bf16" if precision == "mixed" else precision, device)
+    if precision in ("fp32", "bf16") or fast.precision == "fp32":
+        return fast
+    exact = build_engine(features, example, engine, "fp32", device)
+    weight, bias = (value.detach().float().cpu().numpy() for value in (network.weight, network.bias))
+    return RecheckedEngine(fast, exact, weight, bias)

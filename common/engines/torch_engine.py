@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ..errors import ConfigError
+from ..networks.centred_densenet import centre_stems
 from .base import Engine
 
 
@@ -34,7 +35,7 @@ class TorchEngine(Engine):
         self.device = torch.cuda.get_device_name(self._device) if on_cuda else "cpu"
         self.version = torch.__version__
         self.shape_px = shape_px
-        self._network = network.to(self._device).eval()
+        self._network = (centre_stems(network) if precision == "bf16" else network).to(self._device).eval()
 
     @torch.inference_mode()
     def _infer(self, batch: np.ndarray) -> np.ndarray:

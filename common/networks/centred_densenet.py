@@ -10,6 +10,7 @@ to summation order.
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,6 +19,8 @@ from torchvision.models import DenseNet
 
 class Floor(nn.Module):
     """max(x, floor) with one floor a channel: a ReLU whose zero has moved."""
+
+    floor: torch.Tensor
 
     def __init__(self, floor: torch.Tensor) -> None:
         super().__init__()
@@ -29,7 +32,9 @@ class Floor(nn.Module):
 
 
 def centre_stems(network: nn.Module) -> nn.Module:
-    """A copy of `network` in which every torchvision DenseNet stores its stem centred."""
+    """A copy in which every torchvision DenseNet stores its stem centred; without any, `network` itself."""
+    if not any(isinstance(module, DenseNet) for module in network.modules()):
+        return network
     network = copy.deepcopy(network)
     for module in network.modules():
         if isinstance(module, DenseNet):
@@ -38,7 +43,7 @@ def centre_stems(network: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def _centre(features: nn.Sequential) -> None:
+def _centre(features: Any) -> None:
     readers = [layer.norm1 for layer in features.denseblock1.children()] + [features.transition1.norm]
     mean = readers[0].running_mean.clone()
     features.norm0.bias -= mean

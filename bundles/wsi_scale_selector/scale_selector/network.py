@@ -1,7 +1,5 @@
 """The patch classifier A[Phi, W] of the paper, whatever library it was trained with."""
 
-from __future__ import annotations
-
 import importlib
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ class PatchClassifier(nn.Module):
         scale, mean, std: the backbone sees (RGB 0..255 * scale - mean) / std.
     """
 
+    # TorchScript reads these: real types, so this file has no `from __future__ import annotations`
     image_scale: torch.Tensor
     image_mean: torch.Tensor
     image_std: torch.Tensor
@@ -59,7 +58,7 @@ class PatchClassifier(nn.Module):
         """(B, 3, e, e) RGB 0..255 -> logits (B, C) = Phi W + b."""
         return self.features(image) @ self.weight + self.bias
 
-    def feature_network(self) -> FeatureNetwork:
+    def feature_network(self) -> "FeatureNetwork":
         """This network with `features` as its forward, for an engine; shares the weights."""
         return FeatureNetwork(self)
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from common.engines import build_engine, build_feature_engine, patches_to_batch
 from common.engines.openvino_engine import cpu_precision
+from common.engines.rechecked import near_ties
 from common.errors import ConfigError, InputError
 
 EDGE_PX = 32
@@ -25,6 +26,8 @@ class Small(nn.Module):
         self.layers = nn.Sequential(
             nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
         )
+
+        self.weight, self.bias = nn.Parameter(torch.randn(8, 3)), nn.Parameter(torch.zeros(3))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return self.layers(image / 255)
@@ -123,7 +126,7 @@ def test_wrong_patches_are_refused(patches):
     ("options", "message"),
     [
         ({"engine": "tpu"}, "engine: expected one of auto, torch, openvino, got 'tpu'"),
-        ({"precision": "int4"}, "precision: expected one of auto, fp32, bf16, got 'int4'"),
+        ({"precision": "int4"}, "precision: expected one of auto, fp32, bf16, mixed, got 'int4'"),
         ({"device": "gpu"}, "device: expected 'cpu', 'cuda' or 'cuda:N', got 'gpu'"),
         ({"device": "cuda:99"}, "device: expected one that this machine has, got 'cuda:99'"),
     ],
@@ -137,3 +140,33 @@ def test_openvino_is_for_the_cpu(network, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(ConfigError, match="engine openvino: expected device 'cpu', got 'cuda'"):
         build_feature_engine(network, EDGE_PX, "openvino", device="cuda")
+
+
+def test_engine_alone_knows_no_ties(network):
+    with pytest.raises(ConfigError, match="precision: expected one of auto, fp32, bf16, got 'mixed'"):
+        build_engine(network, torch.zeros(1, 3, EDGE_PX, EDGE_PX), precision="mixed")
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_mixed_computes_doubtful_patches_in_fp32(monkeypatch, network, patches, expected, engine):
+    batch = patches_to_batch(patches)
+    fast = build_feature_engine(network, EDGE_PX, engine, "bf16")(batch)
+    doubtful = np.array([True, False, False, True, False])
+    monkeypatch.setattr("common.engines.rechecked.near_ties", lambda *_: doubtful)
+    run = build_feature_engine(network, EDGE_PX, engine, "mixed")
+    features = run(batch)
+    np.testing.assert_allclose(features[doubtful], expected[doubtful], atol=1e-5)
+    np.testing.assert_array_equal(features[~doubtful], fast[~doubtful])
+    assert run.describe()["precision"] == "bf16, near ties fp32"
+
+
+def test_near_ties_by_hand():
+    # M = 4, |w_a - w_b| = 2 sqrt(2), |f| = 5: a tie is a difference below 0.1 * 5 * 2 sqrt(2) / 2 = 0.7071
+    weight = np.array([[2.0, 0.0], [0.0, 2.0], [0.0, 0.0], [0.0, 0.0]])
+    features = np.array([[3.0, 4.0, 0.0, 0.0], [4.0, 3.0, 0.0, 0.0]])  # logits (6, 8) and (8, 6)
+    bias = np.array([1.2, 0.0])  # differences 8 - 7.2 = 0.8 and 9.2 - 6 = 3.2
+    assert near_ties(features, weight, bias, 0.1).tolist() == [False, False]
+    assert near_ties(features, weight, bias + np.array([0.2, 0.0]), 0.1).tolist() == [
+        True,
+        False,
+    ]  # 8 - 7.4 = 0.6

@@ -33,8 +33,6 @@ def test_floor_is_a_relu_whose_zero_has_moved():
     torch.testing.assert_close(Floor(torch.tensor([-1.0, 2.0]))(image), expected)
 
 
-def test_other_networks_are_only_copied():
+def test_other_networks_are_left_alone():
     network = nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2))
-    copied = centre_stems(network)
-    assert copied is not network
-    torch.testing.assert_close(copied.state_dict(), network.state_dict())
+    assert centre_stems(network) is network
