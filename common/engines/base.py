@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -47,6 +48,12 @@ class Engine(ABC):
     @abstractmethod
     def _infer(self, batch: np.ndarray) -> np.ndarray:
         """(B, 3, H, W) uint8 or float32 -> float32 (B, ...)."""
+
+    def in_fp32(self) -> Engine:
+        """The same network on the same device in fp32; shares the weights."""
+        engine = copy.copy(self)
+        engine.precision = "fp32"
+        return engine
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """Run the network.

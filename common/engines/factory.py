@@ -76,6 +76,5 @@ def build_feature_engine(
     fast = build_engine(features, example, engine, "bf16" if precision == "mixed" else precision, device)
     if precision in ("fp32", "bf16") or fast.precision == "fp32":
         return fast
-    exact = build_engine(features, example, engine, "fp32", device)
     weight, bias = (value.detach().float().cpu().numpy() for value in (network.weight, network.bias))
-    return RecheckedEngine(fast, exact, weight, bias)
+    return RecheckedEngine(fast, weight, bias)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 
 import numpy as np
@@ -41,6 +42,12 @@ class OpenVinoEngine(Engine):
         self.shape_px = tuple(example.shape[1:])
         self._graph = convert(centre_stems(network) if self.precision == "bf16" else network, example)
         self._requests: dict[str, ov.InferRequest] = {}
+
+    def in_fp32(self) -> OpenVinoEngine:
+        """The same graph, compiled for fp32."""
+        engine = copy.copy(self)
+        engine.precision, engine._requests = "fp32", {}
+        return engine
 
     def _infer(self, batch: np.ndarray) -> np.ndarray:
         request = self._request(batch.dtype.name)

@@ -12,20 +12,19 @@ TIE_WIDTH = 0.03
 
 
 class RecheckedEngine(Engine):
-    """Features of the fast engine; patches whose class is then in doubt are computed again exactly.
+    """Features of the fast engine; patches whose class is then in doubt are computed again in fp32.
 
     Args:
         fast: bf16, (B, 3, H, W) -> (B, M).
-        exact: the same network in fp32.
         weight: (M, C) hyperplane normals.
         bias: (C,).
     """
 
-    def __init__(self, fast: Engine, exact: Engine, weight: np.ndarray, bias: np.ndarray) -> None:
+    def __init__(self, fast: Engine, weight: np.ndarray, bias: np.ndarray) -> None:
         self.engine, self.device, self.version = fast.engine, fast.device, fast.version
         self.precision = "bf16, near ties fp32"
         self.shape_px = fast.shape_px
-        self._fast, self._exact, self._weight, self._bias = fast, exact, weight, bias
+        self._fast, self._exact, self._weight, self._bias = fast, fast.in_fp32(), weight, bias
 
     def _infer(self, batch: np.ndarray) -> np.ndarray:
         features = self._fast(batch)
