@@ -209,7 +209,7 @@ def test_a_state_dict_is_no_torchscript_file(tmp_path):
         build_network(describe(tmp_path, {"source": "torchscript"}))
 
 
-@pytest.mark.weights
+@pytest.mark.weights("capricorn-densenet121")
 def test_the_real_weights_say_what_keras_says():
     """Golden logits were made by Keras itself from the original file; nine of 24 outputs are kept."""
     spec = load_classifier_spec(BUNDLE / "models" / "classifier.json")

@@ -291,7 +291,7 @@ def test_other_files_are_refused(tmp_path):
         read_keras_densenet121(tmp_path / "a.keras")
 
 
-@pytest.mark.weights
+@pytest.mark.weights("capricorn-densenet121")
 def test_the_real_file_gives_what_keras_itself_gives():
     files = sorted((ROOT / ".cache" / "weights").glob("*/*.keras"))
     if not files:
