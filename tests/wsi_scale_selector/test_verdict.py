@@ -9,7 +9,7 @@ from scale_selector.aggregation import aggregate, bootstrap, describe_curves
 from scale_selector.verdict import DECIDED, EQUIVALENT, NO_FIT, WIDEN, VerdictRule, decide
 
 NAMES = ["x10", "x12", "x14", "x17", "x20", "x25", "x30"]
-REFERENCE = {"0.05": 2.0, "0.5": 6.0}
+REFERENCE = {"0.25": 2.0, "0.5": 6.0}
 STEPS = np.arange(len(NAMES))
 
 

@@ -1,1 +1,1 @@
-"""Finds the magnification at which a trained histology classifier should read a slide, then maps the slide."""
+"""Finds the magnification at which a trained classifier should read a slide, then maps the slide."""

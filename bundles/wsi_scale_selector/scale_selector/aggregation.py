@@ -130,7 +130,8 @@ class Bootstrap:
 def bootstrap(curves: Curves, name: str, rng: np.random.Generator, resamples: int = 2000) -> Bootstrap:
     """Percentile interval of the aggregated scale over points drawn with replacement."""
     count, scales = curves.values.shape
-    drawn = (aggregate(curves.take(rng.integers(0, count, count)), name) for _ in range(resamples))
+    rows = rng.integers(0, count, (resamples, count))
+    drawn = (aggregate(curves.take(sample), name) for sample in rows)
     chosen = np.sort([index for index in drawn if index is not None]).astype(int)
     shares = np.bincount(chosen, minlength=scales) / resamples
     if not len(chosen):

@@ -30,7 +30,7 @@ _PALETTE = tuple(
         "0072B2",
         "D55E00",
         "CC79A7",
-        "999999",
+        "b15928",
         "882255",
         "332288",
     )
@@ -120,7 +120,7 @@ def load_classifier_spec(path: str | Path) -> ClassifierSpec:
         raise ClassifierError(f"{path.name}: expected a JSON object, got {type(row).__name__}: {_ADVICE}")
     _check_keys(row, path.name)
     network, weights, image = (_section(row, key) for key in ("network", "weights", "input"))
-    labels = _read_labels(row["labels"], path)
+    labels = read_labels(row["labels"], path)
     return ClassifierSpec(
         path=path,
         name=str(row["name"]),
@@ -203,7 +203,7 @@ def _read_outputs(value: Any, count: int) -> tuple[int, ...] | None:
     return tuple(value)
 
 
-def _read_labels(value: Any, path: Path) -> tuple[Label, ...]:
+def read_labels(value: Any, path: Path) -> tuple[Label, ...]:
     rows = _read_json(path.parent / value) if isinstance(value, str) else value
     if not isinstance(rows, list) or len(rows) < 2 or not all(isinstance(row, Mapping) for row in rows):
         raise ClassifierError(

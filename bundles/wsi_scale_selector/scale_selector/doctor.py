@@ -37,19 +37,19 @@ def _examine_content(
     resolution: Resolution, result: SearchResult, training_mpp: float | None
 ) -> dict[str, Any]:
     verdict, interval = result.verdict, result.interval
-    decided = verdict.decision == DECIDED and verdict.index is not None
-    if not decided or interval.low is None or interval.high is None:
+    chosen = verdict.index if verdict.decision == DECIDED else None
+    if chosen is None or interval.low is None or interval.high is None:
         sentence = f"The content gives no opinion, because the verdict is: {verdict.decision}."
         return _content(None, None, None, sentence)
     if training_mpp is None:
-        step = result.gathered.downsamples[verdict.index]
+        step = result.gathered.downsamples[chosen]
         sentence = (
             "The classifier does not state the resolution that it was trained at, so the content says only "
             f"that it reads best at {step:.2f} slide pixels per patch pixel."
         )
         return _content(None, None, None, sentence)
-    sizes = training_mpp / result.gathered.downsamples
-    estimate, low, high = sizes[verdict.index], sizes[interval.low], sizes[interval.high]
+    sizes = [float(training_mpp / step) for step in result.gathered.downsamples]
+    estimate, low, high = sizes[chosen], sizes[interval.low], sizes[interval.high]
     looks = f"The content looks as if a pixel measured about {estimate:.3f} um ({low:.3f} to {high:.3f})"
     if resolution.mpp is None:
         return _content(None, estimate, [low, high], f"{looks}; the file itself does not say.")

@@ -54,7 +54,7 @@ class SearchSettings:
         points: P, random tissue points per slide.
         seed: of the points and the bootstrap.
         criterion: one of `criteria.CRITERIA`; the paper's is column_norm.
-        aggregation: one of `aggregation.AGGREGATIONS`.
+        aggregation: one of `aggregation.AGGREGATIONS`; chosen by docs/scale_experiment.md.
         max_widenings: how often the set may widen itself; 0 keeps it as given.
         flat_tolerance: see `aggregation.describe_curves`.
         batch_size: patches per forward pass.
@@ -65,7 +65,7 @@ class SearchSettings:
     points: int = 100
     seed: int = 0
     criterion: str = "column_norm"
-    aggregation: str = "vote"
+    aggregation: str = "mean_curve"
     max_widenings: int = 2
     flat_tolerance: float = FLAT_TOLERANCE
     batch_size: int = 32

@@ -26,7 +26,7 @@ from common.geometry import parse_scale
 from common.networks.linear_head import FeatureTap
 
 from .augment import Augmentation
-from .classifier import ClassifierSpec, _read_labels, load_classifier_spec
+from .classifier import ClassifierSpec, load_classifier_spec, read_labels
 from .data import Patch, PatchSettings, collect_patches, count_by_class, split_by_group
 from .dataset import BalancedSampler, PatchDataset
 from .export import ClassifierWriter, MarginCollector, adapt_head, unwrap, with_class_count
@@ -82,7 +82,7 @@ def build_material(
     start = load_classifier_spec(classifier)
     spec = replace(start, training_mpp=parse_scale(scale), reference=None)
     if labels is not None:
-        spec = with_class_count(replace(spec, labels=_read_labels(labels, Path(classifier))))
+        spec = with_class_count(replace(spec, labels=read_labels(labels, Path(classifier))))
     changes = Augmentation(**augmentation)
     settings = PatchSettings(
         spec.label_names, spec.size_px, parse_scale(scale), margin=changes.scale, seed=seed, **taking

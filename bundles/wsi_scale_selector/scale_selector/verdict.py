@@ -28,8 +28,8 @@ class VerdictRule:
         max_interval_steps: widest bootstrap interval, in steps of the search set, that is still agreement.
     """
 
-    min_fit_share: float = 0.5
-    reference_quantile: str = "0.05"
+    min_fit_share: float = 0.7
+    reference_quantile: str = "0.25"
     max_flat_share: float = 0.5
     max_edge_share: float = 0.5
     max_interval_steps: int = 2
