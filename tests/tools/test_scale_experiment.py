@@ -32,7 +32,6 @@ def test_steps_count_neighbours_in_the_papers_set():
 def test_the_set_around_x10_is_the_papers_halved():
     moved = settings_around(SearchSettings(), make_subject(1.0))
     assert moved.scales == tuple(PAPER / 2)
-    assert moved.max_widenings == 0
 
 
 class CountingEngine:

@@ -48,15 +48,15 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--others", type=int, default=5, help="slides of every other kind (default 5)")
     parser.add_argument("--points", type=int, default=100, help="tissue points per slide (default 100)")
     parser.add_argument("--criterion", default="column_norm", help="of the tables of conditions and classes")
-    parser.add_argument("--aggregation", default="vote", help="of the table of conditions")
+    parser.add_argument("--aggregation", default="mean_curve", help="of the table of conditions")
     parser.add_argument("--rule", default="{}", help="thresholds of the verdict as JSON")
     return parser.parse_args(arguments)
 
 
 def run(options: argparse.Namespace) -> None:
     """All cases under all classifiers. Raises BundleError."""
-    from experiment.material import list_cases
-    from experiment.runs import Examination, build_subject
+    from experiment.material import AT_THE_END, list_cases
+    from experiment.runs import PAPER_MPP, Examination, build_subject
 
     from common.errors import ConfigError
     from scale_selector.inferer import SearchSettings
@@ -81,6 +81,8 @@ def run(options: argparse.Namespace) -> None:
     points: list[dict[str, Any]] = []
     for case in list_cases(options.out / "slides", options.split, options.slides, options.others):
         for subject in subjects:
+            if case.condition == AT_THE_END and subject.spec.training_mpp == PAPER_MPP:
+                continue  # the paper's set surrounds this truth
             started = time.perf_counter()
             new_rows, new_points = Examination(case, subject, options.out / "features", settings).run()
             rows += new_rows
@@ -99,6 +101,7 @@ def publish(
     """CSV, Markdown and the figure. Raises OutputError."""
     import numpy as np
     from experiment.figure import draw
+    from experiment.material import AT_THE_END
     from experiment.runs import settings_around
     from experiment.tables import condition_table, point_table, verdict_table
 
@@ -125,6 +128,11 @@ def publish(
             f"## Slides: verdicts, classifier trained at {subject.name}",
             verdict_table(rows, subject.name),
         ]
+        if any((row["condition"], row["classifier"]) == (AT_THE_END, subject.name) for row in rows):
+            sections += [
+                f"## Slides: the same with the paper's set, {subject.name} at its end",
+                verdict_table(rows, subject.name, AT_THE_END),
+            ]
     sections += [
         f"## Metadata and foreign content ({options.criterion}, {options.aggregation})",
         condition_table(rows, options.criterion, options.aggregation),

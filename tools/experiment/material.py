@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from phantoms.slides import NATIVE_MPP, build_slide
 
 from scale_selector.annotations import read_regions
 
+AT_THE_END = "truth at the end"
 FIRST_SEED = {"train": 1000, "dev": 2000, "test": 3000}
 
 
@@ -21,7 +22,8 @@ class Case:
     """One slide file of the experiment.
 
     Attributes:
-        condition: "plain", "no metadata", "wrong metadata", "foreign", "scale_free" or "smooth".
+        condition: "plain", `AT_THE_END` (plain, but searched with the paper's set as it is), "no metadata",
+            "wrong metadata", "foreign", "scale_free" or "smooth".
         path: the slide.
         annotation: its truth in PATH-DT-MSU's form.
     """
@@ -45,12 +47,16 @@ def list_cases(folder: Path, split: str, slides: int, others: int) -> Iterator[C
         folder: for the slides.
         split: "dev" or "test".
         slides: tissue slides with true metadata.
-        others: slides each without metadata, with wrong metadata, and of every other family.
+        others: slides each without metadata, with wrong metadata, with the truth at the end of the set,
+            and of every other family.
     """
     first = FIRST_SEED[split]
     for number in range(slides):
         metadata = ["full", "none", "wrong"] if number < others else ["full"]
-        yield from _write(folder, "tissue", first + number, metadata)
+        cases = _write(folder, "tissue", first + number, metadata)
+        yield from cases
+        if number < others:
+            yield replace(cases[0], condition=AT_THE_END)
     for family in ("foreign", "scale_free", "smooth"):
         for number in range(others):
             yield from _write(folder, family, first + number, ["full"])

@@ -23,7 +23,7 @@ from scale_selector.search import STEP
 from scale_selector.verdict import DECIDED
 
 from .bank import BankedInferer, FeatureBank
-from .material import Case
+from .material import AT_THE_END, Case
 
 PAPER_MPP = 0.5  # the paper's set lies around x20
 FEATURE_FREE = ("no metadata", "wrong metadata", "foreign", "scale_free", "smooth")
@@ -56,9 +56,9 @@ def build_subject(name: str, path: Path) -> Subject:
 
 
 def settings_around(settings: SearchSettings, subject: Subject) -> SearchSettings:
-    """The paper's set moved so that the truth lies in it where x20 does, without widening."""
+    """The paper's set moved so that the truth lies in it where x20 does."""
     factor = PAPER_MPP / (subject.spec.training_mpp or PAPER_MPP)
-    return replace(settings, scales=tuple(scale * factor for scale in settings.scales), max_widenings=0)
+    return replace(settings, scales=tuple(scale * factor for scale in settings.scales))
 
 
 class Examination:
@@ -99,6 +99,8 @@ class Examination:
 
     def _slide_rows(self, slide: Slide, tissue: np.ndarray) -> Iterator[dict[str, Any]]:
         for settings in self._combinations():
+            if self.case.condition != AT_THE_END:
+                settings = settings_around(settings, self.subject)
             result = self._search(slide, tissue, settings)
             yield self._describe(slide, settings, result)
 
@@ -127,7 +129,7 @@ class Examination:
         }
 
     def _point_rows(self, slide: Slide, tissue: np.ndarray) -> Iterator[dict[str, Any]]:
-        around = settings_around(self.settings, self.subject)
+        around = replace(settings_around(self.settings, self.subject), max_widenings=0)
         for criterion in CRITERIA:
             result = self._search(slide, tissue, replace(around, criterion=criterion))
             off = self.subject.steps_off(result.gathered.downsamples)[result.margins.proposed]

@@ -34,9 +34,9 @@ def _near(off: np.ndarray) -> list[str]:
     return [percent(np.abs(off) <= 1), percent(np.abs(off) <= 2), f"{off.mean():+.1f}"]
 
 
-def verdict_table(rows: Sequence[Row], classifier: str) -> str:
+def verdict_table(rows: Sequence[Row], classifier: str, condition: str = "plain") -> str:
     """One line per criterion and aggregation: right, off, and the abstentions by kind."""
-    mine = [row for row in rows if row["condition"] == "plain" and row["classifier"] == classifier]
+    mine = [row for row in rows if row["condition"] == condition and row["classifier"] == classifier]
     groups = dict.fromkeys((row["criterion"], row["aggregation"]) for row in mine)
     lines = []
     for criterion, aggregation in groups:
