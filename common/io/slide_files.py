@@ -121,5 +121,5 @@ def _list_folder(folder: Path) -> list[Path]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise InputError(
-            f"{folder.name}: expected a readable folder, got '{reason.lower()}': check the path"
+            f"{folder.name}: expected a slide or a readable folder, got '{reason.lower()}': check the path"
         ) from error
