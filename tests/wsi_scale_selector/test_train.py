@@ -26,7 +26,7 @@ from toy_training import (
 )
 
 from common.errors import ClassifierError, ConfigError, find_refusal
-from scale_selector import train
+from scale_selector import processes, train
 from scale_selector.classifier import load_classifier_spec
 from scale_selector.data import hash_group
 from scale_selector.network import PatchClassifier, build_network
@@ -244,8 +244,8 @@ def test_mean_class_accuracy_by_hand() -> None:
 
 def test_plain_start_of_the_distributed_config() -> None:
     with pytest.raises(ConfigError, match="expected to be started by torchrun, got a plain start"):
-        train.start_distributed()
-    assert train.process_place() == (0, 1) and train.local_device() in ("cpu", "cuda:0")
+        processes.start_distributed()
+    assert processes.process_place() == (0, 1) and processes.local_device() in ("cpu", "cuda:0")
 
 
 def test_torchscript_cannot_be_trained_for_new_labels(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from ignite.engine import Engine, Events
 from ignite.metrics import ConfusionMatrix, Metric, MetricsLambda
 from monai.inferers import Inferer
 from monai.optimizers import WarmupCosineSchedule
@@ -29,8 +27,9 @@ from .augment import Augmentation
 from .classifier import ClassifierSpec, load_classifier_spec, read_labels
 from .data import Patch, PatchSettings, collect_patches, count_by_class, split_by_group
 from .dataset import BalancedSampler, PatchDataset
-from .export import ClassifierWriter, MarginCollector, adapt_head, unwrap, with_class_count
+from .export import ClassifierWriter, MarginCollector, adapt_head, with_class_count
 from .network import PatchClassifier
+from .processes import is_first_process, process_place
 
 logger = logging.getLogger(__name__)
 
@@ -127,15 +126,6 @@ def build_validation_loader(dataset: PatchDataset, batch_size: int, num_workers:
     rank, processes = process_place()
     part = Subset(dataset, range(rank, len(dataset), processes))
     return DataLoader(part, batch_size, num_workers=num_workers, persistent_workers=num_workers > 0)
-
-
-def process_place() -> tuple[int, int]:
-    """This process's number and how many there are: (0, 1) without torchrun."""
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-
-
-def is_first_process() -> bool:
-    return process_place()[0] == 0
 
 
 def build_trained_network(
@@ -269,25 +259,6 @@ def build_writer(
     return ClassifierWriter(output_dir, network, material.spec, patches, margins)
 
 
-class BufferSync:
-    """Validator handler: before validating, every process takes the first one's batch statistics.
-
-    Args:
-        network: the network in training.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        self.network = unwrap(network)
-
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.STARTED, self._broadcast)
-
-    def _broadcast(self, _: Engine) -> None:
-        if dist.is_initialized():
-            for buffer in self.network.buffers():
-                dist.broadcast(buffer, 0)
-
-
 def build_loss(label_smoothing: float = 0.0) -> nn.Module:
     """Cross entropy; the classes are balanced by the sampler, not by weights."""
     return nn.CrossEntropyLoss(label_smoothing=label_smoothing)
@@ -311,37 +282,3 @@ def mean_class_accuracy(matrix: torch.Tensor) -> float:
 
 def _pred_and_label(output: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     return output["pred"], output["label"]
-
-
-def start_distributed(backend: str | None = None) -> None:
-    """Join the processes that torchrun started.
-
-    Args:
-        backend: "nccl" or "gloo"; None takes nccl where every process has a GPU of its own, else gloo.
-
-    Raises:
-        ConfigError: not started by torchrun.
-    """
-    if dist.is_initialized():
-        return
-    if not dist.is_torchelastic_launched():
-        raise ConfigError(
-            "multi_gpu_train: expected to be started by torchrun, got a plain start: use `torchrun "
-            "--nproc_per_node=N -m monai.bundle run ...`"
-        )
-    local = int(os.environ["LOCAL_WORLD_SIZE"])
-    dist.init_process_group(backend or ("nccl" if torch.cuda.device_count() >= local else "gloo"))
-    if not is_first_process():
-        logging.disable(logging.WARNING)
-
-
-def stop_distributed() -> None:
-    """Leave the group, if this process is in one."""
-    if dist.is_initialized():
-        dist.destroy_process_group()
-
-
-def local_device() -> str:
-    """This process's own GPU, "cpu" where there is none."""
-    count = torch.cuda.device_count()
-    return f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % count}" if count else "cpu"
