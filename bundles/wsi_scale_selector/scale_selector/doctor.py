@@ -8,8 +8,10 @@ from typing import Any
 from common.io.resolution import Resolution
 
 from .inferer import SearchResult
-from .search import STEP
 from .verdict import DECIDED
+
+TOLERANCE = 1.25 * (1 + 1e-6)
+"""The widest step between neighbours of the paper's set (x20 to x25): a search cannot be more exact."""
 
 
 def examine_resolution(
@@ -19,7 +21,7 @@ def examine_resolution(
 
     A classifier trained at t um/px that reads this slide best at d level-0 pixels per patch pixel suggests
     that a level-0 pixel measures t / d um. The stated value agrees when it lies within the bootstrap
-    interval, one step of the search (1.2) of tolerance on both sides.
+    interval, widened by `TOLERANCE` on both sides.
     """
     content = _examine_content(resolution, result, training_mpp)
     contradictions = list(resolution.contradictions)
@@ -53,7 +55,7 @@ def _examine_content(
     looks = f"The content looks as if a pixel measured about {estimate:.3f} um ({low:.3f} to {high:.3f})"
     if resolution.mpp is None:
         return _content(None, estimate, [low, high], f"{looks}; the file itself does not say.")
-    agrees = low / STEP <= resolution.mpp <= high * STEP
+    agrees = low / TOLERANCE <= resolution.mpp <= high * TOLERANCE
     source = f"{resolution.chosen_source} says {resolution.mpp:.3f} um"
     sentence = f"{looks}, which agrees with {source}." if agrees else f"{looks}, but {source}."
     return _content(bool(agrees), estimate, [low, high], sentence)
