@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 for bundle in sorted((ROOT / "bundles").iterdir()):
-    if (bundle / "configs").is_dir():
+    if bundle.is_dir():
         sys.path.append(str(bundle))
 sys.path.extend((str(ROOT / "tools"), str(ROOT / "tests" / "support")))
 
