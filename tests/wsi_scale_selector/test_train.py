@@ -13,24 +13,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from toy_training import (
     BUNDLE,
     COLORS,
     SLIDE_MPP,
-    ToyNetwork,
     draw_slides,
     open_workflow,
     training_overrides,
     write_classifier,
 )
 
-from common.errors import ClassifierError, ConfigError, find_refusal
-from scale_selector import processes, train
+from common.errors import ClassifierError, find_refusal
+from common.training.run_keeper import RunKeeper
+from scale_selector import train
 from scale_selector.classifier import load_classifier_spec
 from scale_selector.data import hash_group
-from scale_selector.network import PatchClassifier, build_network
-from scale_selector.run_keeper import RunKeeper
+from scale_selector.network import build_network
 
 
 def run_training(**overrides: Any) -> list[dict[str, float]]:
@@ -167,7 +165,7 @@ def test_resume_of_another_classifier(tmp_path: Path) -> None:
     )
     with pytest.raises(RuntimeError) as caught:
         run_training(**overrides | {"classifier": other, "epochs": 2}, resume=True)
-    assert "resume: expected a checkpoint.pt of the same classifier" in str(find_refusal(caught.value))
+    assert "resume: expected a checkpoint.pt of the same network" in str(find_refusal(caught.value))
 
 
 def test_a_loss_that_explodes(tmp_path: Path) -> None:
@@ -191,61 +189,8 @@ def test_batch_larger_than_an_epoch(tmp_path: Path) -> None:
     assert "batch_size: expected 1 to the" in str(caught.value.__cause__)
 
 
-def test_precision() -> None:
-    network = PatchClassifier(nn.Flatten(), torch.randn(48, 3), torch.zeros(3))
-    image = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8)
-    exact, rough = (train.PrecisionInferer(kind)(image, network) for kind in ("fp32", "bf16"))
-    assert exact.dtype == rough.dtype == torch.float32
-    assert torch.equal(exact, network(image.float())) and torch.allclose(exact, rough, atol=0.2)
-    with pytest.raises(ConfigError, match="precision: expected fp32 or bf16, got 'fp16'"):
-        train.PrecisionInferer("fp16")
-
-
-def test_optimizer_leaves_biases_undecayed() -> None:
-    network = ToyNetwork()
-    optimizer = train.build_optimizer(network, "adamw", 1e-3, 0.1)
-    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
-    assert decay[id(network.head.bias)] == 0.0 and decay[id(network.head.weight)] == 0.1
-    assert decay[id(network.body[1].weight)] == 0.0 and len(decay) == len(list(network.parameters()))
-    with pytest.raises(ConfigError, match="optimizer: expected adamw or adam, got 'sgd'"):
-        train.build_optimizer(network, "sgd", 1e-3, 0.1)
-    with pytest.raises(ConfigError, match="learning_rate: expected a positive number"):
-        train.build_optimizer(network, "adam", 0.0, 0.1)
-
-
-@pytest.mark.parametrize(
-    ("schedule", "expected"),
-    [("cosine", [0.1, 0.55, 1.0, 0.8535534, 0.5, 0.1464466]), ("constant", [0.1, 0.55, 1.0, 1.0, 1.0, 1.0])],
-)
-def test_schedule_by_hand(schedule: str, expected: list[float]) -> None:
-    """Two steps of warm-up from a tenth, then (1 + cos(pi t)) / 2 with t = 0, 1/4, 1/2, 3/4, or 1."""
-    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
-    loader: Any = [None, None]
-    scheduler = train.build_scheduler(optimizer, loader, schedule, epochs=3, warmup_epochs=1)
-    rates = []
-    for _ in expected:
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        scheduler.step()
-    assert rates == pytest.approx(expected)
-
-
-def test_unknown_schedule() -> None:
-    optimizer, loader = torch.optim.SGD(nn.Linear(1, 1).parameters()), [None]
-    with pytest.raises(ConfigError, match="schedule: expected cosine or constant, got 'step'"):
-        train.build_scheduler(optimizer, loader, "step", 1, 0)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="epochs: expected at least 1, got 0"):
-        train.build_scheduler(optimizer, loader, "cosine", 0, 0)  # type: ignore[arg-type]
-
-
 def test_mean_class_accuracy_by_hand() -> None:
     assert train.mean_class_accuracy(torch.tensor([[8, 2, 0], [5, 5, 0], [0, 0, 0]])) == pytest.approx(0.65)
-
-
-def test_plain_start_of_the_distributed_config() -> None:
-    with pytest.raises(ConfigError, match="expected to be started by torchrun, got a plain start"):
-        processes.start_distributed()
-    assert processes.process_place() == (0, 1) and processes.local_device() in ("cpu", "cuda:0")
 
 
 def test_torchscript_cannot_be_trained_for_new_labels(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from ignite.metrics import ConfusionMatrix, Metric, MetricsLambda
-from monai.inferers import Inferer
-from monai.optimizers import WarmupCosineSchedule
 from monai.utils import set_determinism
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -22,6 +20,7 @@ from common.engines.torch_engine import find_device
 from common.errors import ConfigError
 from common.geometry import parse_scale
 from common.networks.linear_head import FeatureTap
+from common.training.processes import is_first_process, process_place
 
 from .augment import Augmentation
 from .classifier import ClassifierSpec, load_classifier_spec, read_labels
@@ -29,7 +28,6 @@ from .data import Patch, PatchSettings, collect_patches, count_by_class, split_b
 from .dataset import BalancedSampler, PatchDataset
 from .export import ClassifierWriter, MarginCollector, adapt_head, with_class_count
 from .network import PatchClassifier
-from .processes import is_first_process, process_place
 
 logger = logging.getLogger(__name__)
 
@@ -185,70 +183,6 @@ class HeadOnly(nn.Module):
         with torch.no_grad():
             features = self.network.features(image)
         return features @ self.network.weight + self.network.bias
-
-
-class PrecisionInferer(Inferer):
-    """One forward pass in the wanted precision, on the memory layout that convolutions like.
-
-    Args:
-        precision: "fp32", or "bf16" for autocast (weights, gradients and the loss stay fp32); quick on a CPU
-            with AMX or AVX512-BF16 and on a recent GPU.
-
-    Raises:
-        ConfigError: another precision.
-    """
-
-    def __init__(self, precision: str = "bf16") -> None:
-        if precision not in ("fp32", "bf16"):
-            raise ConfigError(f"precision: expected fp32 or bf16, got '{precision}': bf16 is the quicker")
-        self.precision = precision
-
-    def __call__(
-        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
-    ) -> torch.Tensor:
-        """uint8 (B, 3, e, e) -> float32 logits (B, C)."""
-        image = inputs.to(torch.float32, memory_format=torch.channels_last)
-        with torch.autocast(image.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            return network(image, *args, **kwargs).float()
-
-
-def build_optimizer(
-    network: nn.Module, name: str, learning_rate: float, weight_decay: float
-) -> torch.optim.Optimizer:
-    """ "adamw" or "adam"; biases and normalisation layers are not decayed.
-
-    Raises:
-        ConfigError: another name, or a learning rate that is not positive.
-    """
-    kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
-    if name not in kinds:
-        raise ConfigError(f"optimizer: expected {' or '.join(kinds)}, got '{name}': adamw is usual")
-    if not learning_rate > 0:
-        raise ConfigError(f"learning_rate: expected a positive number, got {learning_rate}: 0.0003 is usual")
-    trained = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-    ]
-    return kinds[name]([group for group in groups if group["params"]], lr=learning_rate)
-
-
-def build_scheduler(
-    optimizer: torch.optim.Optimizer, loader: DataLoader, schedule: str, epochs: int, warmup_epochs: float
-) -> WarmupCosineSchedule:
-    """Learning rate per iteration: a linear start from a tenth, then "cosine" down to zero or "constant".
-
-    Raises:
-        ConfigError: another schedule, or no epoch.
-    """
-    cycles = {"cosine": 0.5, "constant": 0.0}
-    if schedule not in cycles:
-        raise ConfigError(f"schedule: expected cosine or constant, got '{schedule}': cosine is usual")
-    if epochs < 1:
-        raise ConfigError(f"epochs: expected at least 1, got {epochs}: 10 is usual")
-    steps = epochs * len(loader)
-    warmup = min(round(warmup_epochs * len(loader)), steps // 2)
-    return WarmupCosineSchedule(optimizer, warmup, steps, cycles=cycles[schedule], warmup_multiplier=0.1)
 
 
 def build_writer(

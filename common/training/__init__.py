@@ -1,0 +1,1 @@
+"""How a network is trained: processes, optimisation, and what a run leaves behind."""

@@ -1,0 +1,99 @@
+"""Optimizer, learning-rate schedule and precision of a training step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from monai.inferers import Inferer
+from monai.optimizers import WarmupCosineSchedule
+from torch import nn
+
+from ..errors import ConfigError
+
+
+class PrecisionInferer(Inferer):
+    """One forward pass in the wanted precision, on the memory layout that convolutions like.
+
+    Args:
+        precision: "fp32", or "bf16" for autocast (weights, gradients and the loss stay fp32); quick on a CPU
+            with AMX or AVX512-BF16 and on a recent GPU.
+
+    Raises:
+        ConfigError: another precision.
+    """
+
+    def __init__(self, precision: str = "bf16") -> None:
+        if precision not in ("fp32", "bf16"):
+            raise ConfigError(f"precision: expected fp32 or bf16, got '{precision}': bf16 is the quicker")
+        self.precision = precision
+
+    def __call__(
+        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        """(B, C, H, W) of any type -> the network's output as float32."""
+        image = inputs.to(torch.float32, memory_format=torch.channels_last)
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            return network(image, *args, **kwargs).float()
+
+
+def build_optimizer(
+    network: nn.Module,
+    name: str,
+    learning_rate: float,
+    weight_decay: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+) -> torch.optim.Optimizer:
+    """ "adamw" or "adam"; biases and normalisation layers are not decayed.
+
+    Args:
+        network: its parameters that require a gradient are trained.
+        name: "adamw" or "adam".
+        learning_rate: of the schedule's full height, positive.
+        weight_decay: 0 for none.
+        betas: decay rates of the two moments, each in [0, 1).
+
+    Raises:
+        ConfigError: another name, betas outside their range, or a learning rate that is not positive.
+    """
+    kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+    if name not in kinds:
+        raise ConfigError(f"optimizer: expected {' or '.join(kinds)}, got '{name}': adamw is usual")
+    if not learning_rate > 0:
+        raise ConfigError(f"learning_rate: expected a positive number, got {learning_rate}: 0.0003 is usual")
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise ConfigError(f"betas: expected two numbers in [0, 1), got {betas}: 0.9 and 0.999 are usual")
+    trained = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
+    ]
+    return kinds[name](
+        [group for group in groups if group["params"]], lr=learning_rate, betas=(betas[0], betas[1])
+    )
+
+
+def build_scheduler(
+    optimizer: torch.optim.Optimizer, epoch_length: int, schedule: str, epochs: int, warmup_epochs: float
+) -> WarmupCosineSchedule:
+    """Learning rate per iteration: a linear start from a tenth, then "cosine" down to zero or "constant".
+
+    Args:
+        optimizer: what is scheduled.
+        epoch_length: iterations of an epoch.
+        schedule: "cosine" or "constant".
+        epochs: of the whole run, at least 1.
+        warmup_epochs: length of the linear start; at most half of the run is taken.
+
+    Raises:
+        ConfigError: another schedule, or no epoch.
+    """
+    cycles = {"cosine": 0.5, "constant": 0.0}
+    if schedule not in cycles:
+        raise ConfigError(f"schedule: expected cosine or constant, got '{schedule}': cosine is usual")
+    if epochs < 1:
+        raise ConfigError(f"epochs: expected at least 1, got {epochs}: 10 is usual")
+    steps = epochs * epoch_length
+    warmup = min(round(warmup_epochs * epoch_length), steps // 2)
+    return WarmupCosineSchedule(optimizer, warmup, steps, cycles=cycles[schedule], warmup_multiplier=0.1)

@@ -1,0 +1,65 @@
+"""Precision, optimizer and learning-rate schedule by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from common.errors import ConfigError
+from common.training.optimisation import PrecisionInferer, build_optimizer, build_scheduler
+
+
+def test_precision() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(48, 3))
+    image = torch.randint(0, 9, (2, 3, 4, 4), dtype=torch.uint8)
+    exact, rough = (PrecisionInferer(kind)(image, network) for kind in ("fp32", "bf16"))
+    assert exact.dtype == rough.dtype == torch.float32
+    assert torch.equal(exact, network(image.float())) and torch.allclose(exact, rough, atol=0.2)
+    assert not torch.equal(exact, rough)
+    with pytest.raises(ConfigError, match="precision: expected fp32 or bf16, got 'fp16'"):
+        PrecisionInferer("fp16")
+
+
+def test_optimizer_leaves_biases_undecayed() -> None:
+    network = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Linear(3, 1))
+    network[0].requires_grad_(False)
+    optimizer = build_optimizer(network, "adamw", 1e-3, 0.1)
+    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    assert decay[id(network[2].bias)] == 0.0 and decay[id(network[2].weight)] == 0.1
+    assert decay[id(network[1].weight)] == 0.0 and len(decay) == 4
+    assert all(group["betas"] == (0.9, 0.999) for group in optimizer.param_groups)
+
+
+def test_optimizer_refusals() -> None:
+    network = nn.Linear(1, 1)
+    with pytest.raises(ConfigError, match="optimizer: expected adamw or adam, got 'sgd'"):
+        build_optimizer(network, "sgd", 1e-3, 0.1)
+    with pytest.raises(ConfigError, match="learning_rate: expected a positive number"):
+        build_optimizer(network, "adam", 0.0, 0.1)
+    with pytest.raises(ConfigError, match=r"betas: expected two numbers in \[0, 1\), got \(0.9, 1.0\)"):
+        build_optimizer(network, "adam", 1e-3, 0.1, (0.9, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [("cosine", [0.1, 0.55, 1.0, 0.8535534, 0.5, 0.1464466]), ("constant", [0.1, 0.55, 1.0, 1.0, 1.0, 1.0])],
+)
+def test_schedule_by_hand(schedule: str, expected: list[float]) -> None:
+    """Two steps of warm-up from a tenth, then (1 + cos(pi t)) / 2 with t = 0, 1/4, 1/2, 3/4, or 1."""
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    scheduler = build_scheduler(optimizer, 2, schedule, epochs=3, warmup_epochs=1)
+    rates = []
+    for _ in expected:
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert rates == pytest.approx(expected)
+
+
+def test_unknown_schedule() -> None:
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters())
+    with pytest.raises(ConfigError, match="schedule: expected cosine or constant, got 'step'"):
+        build_scheduler(optimizer, 1, "step", 1, 0)
+    with pytest.raises(ConfigError, match="epochs: expected at least 1, got 0"):
+        build_scheduler(optimizer, 1, "cosine", 0, 0)
