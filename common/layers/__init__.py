@@ -1,0 +1,1 @@
+"""Blocks of networks, one idea in each file; no input or output."""
