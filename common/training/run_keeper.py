@@ -165,7 +165,8 @@ class RunKeeper:
         if not math.isfinite(self.losses[-1]):
             raise ConfigError(
                 f"learning_rate: expected a finite loss, got {self.losses[-1]} in epoch "
-                f"{trainer.state.epoch}: lower it, or warm up longer ({CHECKPOINT} keeps the last complete epoch)"
+                f"{trainer.state.epoch}: lower it, or warm up longer ({CHECKPOINT} keeps the last complete "
+                "epoch)"
             )
         self.bar.set_postfix(loss=f"{self.losses[-1]:.4f}", refresh=False)
         self.bar.update()
