@@ -51,6 +51,7 @@ class Entry:
     """One row: the original file (`sha256`, `size_bytes`) and what stands at `target` (`target_sha256`).
 
     Without a converter the original itself is the target. Paths are relative to `root`, the repository.
+    An `optional` row is large or needed by few: only its name fetches it, neither --bundle nor --all.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Entry:
     target: str
     target_sha256: str | None = None
     converter: Converter | None = None
+    optional: bool = False
     root: Path = field(default=ROOT)
 
     @property
@@ -107,12 +109,13 @@ def read_entry(row: dict[str, Any]) -> Entry:
 
 
 def select(entries: tuple[Entry, ...], name: str | None, bundle: str | None) -> tuple[Entry, ...]:
-    """The rows of that name, or of that bundle, or all.
+    """The row of that name, or what that bundle needs, or what all need; optional rows only by name.
 
     Raises:
         ToolError: nothing has that name; the message names what there is.
     """
-    chosen = tuple(row for row in entries if name in (None, row.name) and bundle in (None, row.bundle))
+    needed = tuple(row for row in entries if name == row.name or not (name or row.optional))
+    chosen = tuple(row for row in needed if bundle in (None, row.bundle))
     if not chosen:
         known = sorted({row.bundle for row in entries} if bundle else {row.name for row in entries})
         kind = "bundle" if bundle else "name"

@@ -5,8 +5,9 @@
     python3 tools/weights.py verify [NAME | --bundle BUNDLE]
     python3 tools/weights.py convert NAME | --bundle BUNDLE | --all
 
-Originals stay in `.cache/weights/NAME/`: `convert` needs no download. Exit status: 0 when all is well,
-1 after an error or when `verify` finds a file missing or wrong, 75 when a source does not answer.
+`list` calls some entries optional: only `get NAME` brings those. Originals stay in `.cache/weights/NAME/`:
+`convert` needs no download. Exit status: 0 when all is well, 1 after an error or when `verify` finds a file
+missing or wrong, 75 when a source does not answer.
 """
 
 import argparse
@@ -28,9 +29,9 @@ def main(arguments: list[str]) -> int:
     """Run one command. Returns the exit status."""
     options = build_parser().parse_args(arguments)
     try:
-        entries = _registry.select(
-            _registry.load_registry(), getattr(options, "name", None), getattr(options, "bundle", None)
-        )
+        entries = _registry.load_registry()
+        if options.command is not list_all:
+            entries = _registry.select(entries, options.name, options.bundle)
         if options.command in (get, convert):
             _venv.enter_venv()
         return int(options.command(entries, options))
@@ -54,8 +55,8 @@ def build_parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=explanation)
         what = sub.add_mutually_exclusive_group(required=name != "verify")
         what.add_argument("name", nargs="?", metavar="NAME", help="one entry of `list`")
-        what.add_argument("--bundle", help="everything that this bundle needs")
-        what.add_argument("--all", action="store_true", help="everything")
+        what.add_argument("--bundle", help="everything that this bundle needs (not what is optional)")
+        what.add_argument("--all", action="store_true", help="everything that is not optional")
         if name == "get":
             sub.add_argument(
                 "--from", dest="file", type=Path, metavar="FILE", help="the wheel or the file itself"
@@ -65,10 +66,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def list_all(entries: tuple[Entry, ...], _: argparse.Namespace) -> int:
-    """Print the table; "here" means present, `verify` hashes."""
+    """Print the table; "here" means present (`verify` hashes), "optional" absent and fetched by name only."""
     rows = [("NAME", "KIND", "BUNDLE", "LICENCE", "MB", "STATE", "SOURCE")]
     for entry in entries:
-        here = "here" if entry.target_path.is_file() else "missing"
+        absent = "optional" if entry.optional else "missing"
+        here = "here" if entry.target_path.is_file() else absent
         source = getattr(entry.source, "requirement", "") or getattr(entry.source, "url", "")
         megabytes = f"{entry.size_bytes / 1e6:.1f}"
         rows.append((entry.name, entry.kind, entry.bundle, entry.licence, megabytes, here, source))

@@ -415,6 +415,28 @@ def test_list_names_licence_size_state(command: Any, capsys: pytest.CaptureFixtu
     assert first.split() == ["toy-net", "weights", "toy", "MIT", "1.0", "missing", "no-such-package==1.0"]
 
 
+def test_optional_entry_is_fetched_by_name_only(
+    command: Any,
+    converted: _registry.Entry,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    big = replace(converted, name="toy-big", converter=None, target="big.bin", optional=True)
+    sample = replace(converted, name="toy-sample", converter=None, target="sample.bin")
+    monkeypatch.setattr(_registry, "load_registry", lambda: (sample, big))
+    sample.root.joinpath("sample.bin").write_bytes(CONTENT)
+    for everything in (("--all",), ("--bundle", "toy")):
+        assert command("get", *everything) == 0
+    assert command("verify") == 0
+    assert "toy-big" not in capsys.readouterr().out
+    assert command("list") == 0
+    assert re.search(r"^toy-big .* optional ", capsys.readouterr().out, re.MULTILINE)
+    assert command("get", "toy-big", "--from", make_wheel(tmp_path)) == 0
+    assert (sample.root / "big.bin").read_bytes() == CONTENT
+    assert command("verify", "toy-big") == 0
+
+
 # --- the table itself
 
 
