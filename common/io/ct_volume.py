@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 
 from ..errors import InputError
+from .cases import Case, find_cases
 from .ct_types import AxialView, CtVolume, SliceSource, Source, StoredFile
 from .dicom_ct import read_dicom_ct
 from .nifti import is_nifti, read_nifti
 from .nrrd_volume import is_nrrd, read_nrrd
 
-__all__ = ["AxialView", "CtVolume", "SliceSource", "Source", "StoredFile", "read_ct"]
+__all__ = ["AxialView", "Case", "CtVolume", "SliceSource", "Source", "StoredFile", "find_cases", "read_ct"]
 
 
 def read_ct(path: str | Path, series: str | int | None = None) -> CtVolume:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ..errors import InputError
-from .ct_types import CtVolume, SliceSource, Source
+from .ct_types import CtVolume, SliceSource, Source, StoredFile
 from .dicom_files import is_dicom, list_files
-from .dicom_header import Instance, read_instance
+from .dicom_header import CT_CLASSES, Instance, read_instance
 from .dicom_pixels import read_hu, same_pixels
 from .dicom_series import Series, choose_series, group_series
 from .dicom_stack import Plane, Stack, build_stack
@@ -45,13 +46,18 @@ def scan(path: Path) -> tuple[list[Instance], tuple[str, ...]]:
     if not dicom:
         what = f"{len(files)} other file{'s' if len(files) != 1 else ''}" if path.is_dir() else "another file"
         raise InputError(f"{path.name}: expected a CT (DICOM, zip, NIfTI, NRRD), got {what}: check the path")
-    with ThreadPoolExecutor(2) as pool:
-        instances = list(pool.map(read_instance, dicom))
-    instances = [one for one in instances if one.modality or one.sop_class_uid]  # no DICOMDIR
+    instances = scan_files(dicom)
     others = len(files) - len(instances)
     return instances, (
         f"{others} file{'s are' if others > 1 else ' is'} not a DICOM image.",
     ) if others else ()
+
+
+def scan_files(files: list[StoredFile]) -> list[Instance]:
+    """Headers of DICOM files, directories (DICOMDIR) left out. Raises InputError: a damaged one."""
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        instances = list(pool.map(read_instance, files))
+    return [one for one in instances if one.modality or one.sop_class_uid in CT_CLASSES]
 
 
 def _uid_notes(instances: tuple[Instance, ...]) -> list[str]:
