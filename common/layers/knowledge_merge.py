@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from einops import rearrange
 from torch import nn
 
 from ..errors import ConfigError
@@ -83,7 +82,7 @@ class PairBlock(nn.Module):
 
     def forward(self, pair: torch.Tensor) -> torch.Tensor:
         """(B, channels, h, w) -> (B, 2 width, h, w)."""
-        return self.act(self.norm(self.conv(rearrange(pair, "B C H W -> B C H W"))))
+        return self.act(self.norm(self.conv(pair)))
 
 
 def find_widths(widths: str | Sequence[int]) -> tuple[int, int, int]:

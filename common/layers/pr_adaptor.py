@@ -58,6 +58,6 @@ class PrAdaptor(nn.Module):
         Returns:
             picture map and mask logits, each (B, 1, M, M).
         """
-        picture = self.image(rearrange(image, "B 3 H W -> B 3 H W") / 127.5 - 1)
+        picture = self.image(image / 127.5 - 1)
         covered = F.avg_pool2d(rearrange(mask, "B 1 H W -> B 1 H W"), self.ratio)
         return picture, self.gain * covered + self.bias

@@ -31,8 +31,8 @@ class PromptMerge(nn.Module):
         depth: number of blocks; paper: 4.
         heads: of the mask attention; choice: 8, as SAM's decoder.
         mlp_ratio: hidden width of the MLP over C; choice: 4, the custom of transformers.
-        token_grid: edge of the grid of tokens that the blocks work on, by means over areas; 0: `grid`. Choice,
-            because at the 64x64 tokens of a light backbone full attention costs 16 times that of 32x32.
+        token_grid: edge of the grid of tokens that the blocks work on, by means over areas; 0: `grid`.
+            Choice: at the 64x64 tokens of a light backbone full attention costs 16 times that of 32x32.
         parser: "space" or "channels", see `PromptParser`.
         out: "conv", a full 4x4 convolution (2.1 M parameters), or "separable", 1x1 and then 4x4 for each
             channel (0.14 M), for small deltas.

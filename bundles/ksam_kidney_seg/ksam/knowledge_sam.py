@@ -1,0 +1,297 @@
+"""KSAM: a SAM that is told what to segment by one example picture and its mask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from common.errors import InputError
+from common.layers.knowledge_merge import KnowledgeMerge
+from common.layers.pr_adaptor import PrAdaptor
+from common.layers.prompt_merge import PromptMerge
+from common.layers.similarity_prior import Prior, SimilarityPrior
+from common.networks.sam import Sam
+
+from .bank import PromptBank
+from .card import WeightsCard
+from .options import KSamOptions
+
+CHANNELS = 256
+_PRIOR_MAPS = 3
+_LOGIT_SCALE = 8.0  # brings the prior's logits beside its cosines
+
+
+class Knowledge(NamedTuple):
+    """What is read from B templates, once for all pictures.
+
+    features: SE (B, 256, g, g); image_prompt: DE0, task: DE1 (paper: equation 1), both (B, 256, g, g);
+    mask: share of the structure in each cell, 0..1 (B, 1, g, g).
+    """
+
+    features: torch.Tensor
+    image_prompt: torch.Tensor
+    task: torch.Tensor
+    mask: torch.Tensor
+
+
+class KSam(nn.Module):
+    """Paper: Output = MaskDec(mergedE, promptE) (equation 2).
+
+    Pictures are RGB 0..255 (B, 3, S, S), masks 0..1 (B, 1, S, S). The encoder may run once for many
+    templates and structures: forward(x, i, m) is segment(encode(x), read_prompt(encode(i), i, m)).
+
+    Args:
+        sam: with its weights.
+        options: the architecture.
+        structures: n of a placeholder bank, see `PromptBank`.
+
+    Attributes:
+        card: where the trained part comes from.
+        base_name, base_sha256: the file of the backbone's weights; empty where there was none.
+    """
+
+    def __init__(self, sam: Sam, options: KSamOptions, structures: int = 0) -> None:
+        super().__init__()
+        self.sam, self.options = sam, options
+        self.image_size, grid = sam.image_size, sam.grid
+        self.pr_adaptor = PrAdaptor(sam.image_size, 4 * grid)
+        self.knowledge_merge = _build_km(options) if options.km else None
+        self.prompt_merge = _build_pm(options, grid) if options.pm else None
+        self.prior = _build_prior(options) if options.prior != "off" else None
+        self.bank = PromptBank(sam.image_size, structures)
+        self.card, self.base_name, self.base_sha256 = WeightsCard(), "", ""
+        self._bank_features: torch.Tensor | None = None
+        _freeze_unused(sam, options)
+        self.trained_names = tuple(name for name, value in self.named_parameters() if value.requires_grad)
+
+    def encode(self, image: torch.Tensor) -> torch.Tensor:
+        """IE or SE: (B, 3, S, S), RGB 0..255 -> (B, 256, g, g). Raises InputError for another shape."""
+        self._check("image", image, 3)
+        return self.sam.image_encoder(image)
+
+    def read_prompt(self, features: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> Knowledge:
+        """Everything that can be known of templates before a picture comes (paper: equation 1).
+
+        Args:
+            features: SE (B, 256, g, g), of the templates' pictures.
+            image: (B, 3, S, S), RGB 0..255.
+            mask: (B, 1, S, S), 0..1.
+
+        Raises:
+            InputError: another shape.
+        """
+        self._check("knowledge_image", image, 3)
+        self._check("knowledge_mask", mask, 1)
+        encode = self.sam.prompt_encoder.mask_downscaling
+        picture, task = (encode(maps) for maps in self.pr_adaptor(image, mask))
+        return Knowledge(features, picture, task, F.avg_pool2d(mask, self.image_size // self.sam.grid))
+
+    def segment(self, features: torch.Tensor, knowledge: Knowledge) -> torch.Tensor:
+        """One mask for each picture and its template.
+
+        Args:
+            features: IE (B, 256, g, g), or one for all templates.
+            knowledge: of B templates, or of one for all pictures.
+
+        Returns:
+            logits (B, 1, S, S), fp32.
+        """
+        features, knowledge = _pair(features, knowledge)
+        prior = None if self.prior is None else self.prior(features, knowledge.features, knowledge.mask)
+        merged = self._merge_knowledge(features, knowledge, prior)
+        tokens = self._merge_prompt(features, knowledge)
+        logits = self.sam.decode(merged, tokens, self._dense_prompt(prior))
+        if logits.shape[-1] == self.image_size:
+            return logits.float()
+        size = (self.image_size, self.image_size)
+        return F.interpolate(logits.float(), size, mode="bilinear", align_corners=False)
+
+    def forward(
+        self,
+        image: torch.Tensor,
+        knowledge_image: torch.Tensor | None = None,
+        knowledge_mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Logits by one template for each picture, or by the bank.
+
+        Args:
+            image: (B, 3, S, S), RGB 0..255.
+            knowledge_image: (B or 1, 3, S, S), RGB 0..255; None: the bank's templates.
+            knowledge_mask: (B or 1, 1, S, S), 0..1.
+
+        Returns:
+            (B, 1, S, S); by the bank (B, n, S, S), the mean of the logits over each structure's templates.
+
+        Raises:
+            InputError: a shape is wrong, one half of the prompt is missing, or the bank is empty.
+        """
+        if (knowledge_image is None) != (knowledge_mask is None):
+            raise InputError("prompt: expected a picture and its mask, got one of them: give both, or none")
+        features = self.encode(image)
+        if knowledge_image is None or knowledge_mask is None:
+            return self.segment_by_bank(features, self.encode_bank())
+        template = self.encode(knowledge_image)
+        return self.segment(features, self.read_prompt(template, knowledge_image, knowledge_mask))
+
+    def encode_bank(self) -> torch.Tensor:
+        """SE of the bank's pictures (t, 256, g, g); kept in eval mode until weights or bank change."""
+        if self._bank_features is not None:
+            return self._bank_features
+        features = self.encode(self.bank.pictures())
+        if not self.training and not torch.is_grad_enabled():
+            self._bank_features = features
+        return features
+
+    def segment_by_bank(self, features: torch.Tensor, bank_features: torch.Tensor) -> torch.Tensor:
+        """IE (B, 256, g, g) and SE of the bank's pictures -> logits (B, n, S, S). InputError: no bank."""
+        if not self.bank.structures:
+            raise InputError(
+                "prompt: expected a knowledge prompt or a filled bank, got neither: give the picture and "
+                "mask of a template, or weights with a bank"
+            )
+        pictures = self.bank.pictures()
+        logits = []
+        for structure in range(self.bank.structures):
+            index, masks = self.bank.templates(structure)
+            knowledge = self.read_prompt(bank_features[index], pictures[index], masks)
+            logits.append(self._mean_over_templates(features, knowledge))
+        return torch.cat(logits, dim=1)
+
+    def set_bank(self, images: torch.Tensor, masks: torch.Tensor, names: Sequence[str] = ()) -> None:
+        """Templates (n, k, 3, S, S) 0..255, masks (n, k, 1, S, S) 0..1; see `PromptBank.fill`."""
+        self.bank.fill(images, masks, names)
+        self._bank_features = None
+
+    def trainable_parameters(self) -> list[nn.Parameter]:
+        """Those that a delta holds: LoRA, adapter, mask convolutions, the modules and the decoder."""
+        named = dict(self.named_parameters())
+        return [named[name] for name in self.trained_names]
+
+    def train(self, mode: bool = True) -> KSam:
+        """As usual; weights may change now, so what is kept of the bank is dropped."""
+        self._bank_features = None
+        return super().train(mode)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> KSam:
+        self._bank_features = None
+        return super()._apply(*args, **kwargs)
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """As usual; the bank takes the size that it has in the state."""
+        self._bank_features = None
+        return super().load_state_dict(*args, **kwargs)
+
+    def _merge_knowledge(
+        self, features: torch.Tensor, knowledge: Knowledge, prior: Prior | None
+    ) -> torch.Tensor:
+        if self.knowledge_merge is None:
+            return features
+        summed = knowledge.image_prompt + knowledge.task + knowledge.features
+        if prior is None or self.options.prior == "dense":
+            return self.knowledge_merge(features, summed)
+        extra = torch.cat((prior.logits / _LOGIT_SCALE, prior.maps), dim=1)
+        return self.knowledge_merge(features, summed, extra)
+
+    def _merge_prompt(self, features: torch.Tensor, knowledge: Knowledge) -> torch.Tensor:
+        if self.prompt_merge is not None:
+            position = self.sam.prompt_encoder.get_dense_pe()
+            return self.prompt_merge(features, *knowledge[:3], position)
+        if self.options.without_pm == "none":
+            return features.new_zeros(len(features), 0, CHANNELS)
+        return _pool_tokens(knowledge)
+
+    def _dense_prompt(self, prior: Prior | None) -> torch.Tensor:
+        """What is added to the features: never DE1, which has the template's coordinates."""
+        encoder = self.sam.prompt_encoder
+        if prior is None or self.options.prior == "merge":
+            return encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+        maps = F.interpolate(prior.logits, scale_factor=4.0, mode="bilinear", align_corners=False)
+        return encoder.mask_downscaling(maps)
+
+    def _mean_over_templates(self, features: torch.Tensor, knowledge: Knowledge) -> torch.Tensor:
+        count, batch = len(knowledge.mask), len(features)
+        pictures = features.unsqueeze(1).expand(-1, count, -1, -1, -1).flatten(0, 1)
+        repeated = Knowledge(*(x.unsqueeze(0).expand(batch, *x.shape).flatten(0, 1) for x in knowledge))
+        return self.segment(pictures, repeated).unflatten(0, (batch, count)).mean(dim=1)
+
+    def _check(self, name: str, value: torch.Tensor, channels: int) -> None:
+        if torch.jit.is_tracing():
+            return
+        size = self.image_size
+        if value.ndim != 4 or tuple(value.shape[1:]) != (channels, size, size):
+            raise InputError(
+                f"{name}: expected (B, {channels}, {size}, {size}), got {tuple(value.shape)}: "
+                "bring it to the network's size"
+            )
+
+
+def _pair(features: torch.Tensor, knowledge: Knowledge) -> tuple[torch.Tensor, Knowledge]:
+    """One picture meets many templates, or one template many pictures."""
+    pictures, templates = len(features), len(knowledge.mask)
+    if pictures == templates:
+        return features, knowledge
+    if 1 not in (pictures, templates):
+        raise InputError(
+            f"prompt: expected one template or as many as pictures ({pictures}), got {templates}: repeat them"
+        )
+    count = max(pictures, templates)
+    repeated = Knowledge(*(x.expand(count, -1, -1, -1) for x in knowledge))
+    return features.expand(count, -1, -1, -1), repeated
+
+
+def _pool_tokens(knowledge: Knowledge) -> torch.Tensor:
+    """Means of SE + DE0 + DE1 inside and outside of the mask: (B, 2, 256)."""
+    summed = knowledge.features + knowledge.image_prompt + knowledge.task
+    shares = torch.cat((knowledge.mask, 1 - knowledge.mask), dim=1).flatten(2)
+    totals = torch.einsum("bkn,bcn->bkc", shares, summed.flatten(2))
+    return totals / shares.sum(dim=2, keepdim=True).clamp(min=1e-6)
+
+
+def _freeze_unused(sam: Sam, options: KSamOptions) -> None:
+    """Leave trainable what takes part: mask convolutions, no_mask_embed, the decoder's first mask; LoRA."""
+    unused: list[nn.Module] = [
+        *sam.prompt_encoder.point_embeddings,
+        sam.prompt_encoder.not_a_point_embed,
+        sam.mask_decoder.iou_prediction_head,
+        *list(sam.mask_decoder.output_hypernetworks_mlps)[1:],
+    ]
+    if options.prior in ("dense", "both"):
+        unused.append(sam.prompt_encoder.no_mask_embed)
+    for module in unused:
+        module.requires_grad_(False)
+    for name, value in sam.image_encoder.named_parameters():
+        value.requires_grad_("lora" in name)
+
+
+def _build_km(options: KSamOptions) -> KnowledgeMerge:
+    return KnowledgeMerge(
+        options.km_widths, CHANNELS, _PRIOR_MAPS if options.prior in ("merge", "both") else 0
+    )
+
+
+def _build_pm(options: KSamOptions, grid: int) -> PromptMerge:
+    return PromptMerge(
+        grid,
+        CHANNELS,
+        depth=options.pm_depth,
+        heads=options.pm_heads,
+        mlp_ratio=options.pm_mlp_ratio,
+        token_grid=options.pm_grid,
+        parser=options.pm_parser,
+        out=options.pm_out,
+    )
+
+
+def _build_prior(options: KSamOptions) -> SimilarityPrior:
+    return SimilarityPrior(
+        CHANNELS,
+        options.prior_size,
+        options.prior_grid,
+        options.prior_cells,
+        options.prior_scale,
+        options.prior_position,
+    )
