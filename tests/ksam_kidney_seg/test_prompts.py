@@ -193,7 +193,7 @@ def test_a_template_that_does_not_fit_is_refused(changes: dict, match: str) -> N
 
 
 def test_a_task_in_memory_is_checked() -> None:
-    with pytest.raises(InputError, match="expected templates with ids of their own"):
+    with pytest.raises(InputError, match="expected an id of its own for each template"):
         ct_task(ct_template(), ct_template())
     with pytest.raises(InputError, match="template 'p': expected a CT slice, got a picture one"):
         ct_task(ct_template(), *picture_task().templates)

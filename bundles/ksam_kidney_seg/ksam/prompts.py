@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from common.io.files import write_json
 from .frame import Window
 from .structures import parse_structures, structure_to_dict
 from .template_files import read_mask, read_slice, write_mask, write_slice
-from .templates import Task, Template
+from .templates import Task, Template, slug
 
 __all__ = ["Task", "Template", "list_tasks", "load_task", "save_task"]
 
@@ -162,7 +161,7 @@ def save_task(task: Task, folder: str | Path) -> Task:
 
 
 def _save_template(template: Template, folder: Path) -> dict[str, Any]:
-    place = folder / "templates" / slug(template.id)
+    place = folder / "templates" / template.slug
     image = write_slice(template.image, template.spacing_mm, place / "image")
     return {
         "id": template.id,
@@ -179,8 +178,3 @@ def _save_masks(masks: Mapping[str, Any], place: Path, folder: Path) -> dict[str
     for name, path in files.items():
         write_mask(masks[name], path)
     return {name: path.relative_to(folder).as_posix() for name, path in files.items()}
-
-
-def slug(name: str) -> str:
-    """A name as a file name: letters, digits, "-" and "_"."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_") or "unnamed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -65,6 +66,11 @@ class Template:
         """ "CT" for a plane of HU, "picture" for RGB."""
         return "CT" if self.image.ndim == 2 else "picture"
 
+    @property
+    def slug(self) -> str:
+        """The id as a file name."""
+        return slug(self.id)
+
     @cached_property
     def image_sha256(self) -> str:
         """Hash of the pixels, their type and shape."""
@@ -118,9 +124,9 @@ class Task:
         self._check_templates()
 
     def _check_templates(self) -> None:
-        ids = [template.id for template in self.templates]
+        ids = [template.slug for template in self.templates]
         if len(set(ids)) < len(ids):
-            raise InputError(f"task '{self.name}': expected templates with ids of their own, got {ids}")
+            raise InputError(f"task '{self.name}': expected an id of its own for each template, got {ids}")
         for template in self.templates:
             if template.modality != self.modality:
                 raise InputError(
@@ -162,6 +168,11 @@ class Task:
                 f"task '{self.name}': expected a {self.modality} as its templates are, got a {modality}: "
                 f"choose prompts of a {modality} or another input"
             )
+
+
+def slug(name: str) -> str:
+    """A name as a file name: letters, digits, "-" and "_"."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_") or "unnamed"
 
 
 def image_modality(image: np.ndarray) -> str:
