@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -24,6 +24,7 @@ from .options import KSamOptions, find_options
 FORMAT = "ksam-delta-1"
 _BANK = "bank."
 _KEYS = ("format", "options", "base_name", "base_sha256", "structures", "card")
+_NOTES = "notes"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Delta:
         base_name, base_sha256: the backbone's weights that it belongs to.
         structures: names in the order of the bank.
         state: trained tensors in fp32, and the bank's.
+        notes: what training wrote besides, see `save_delta`.
     """
 
     card: WeightsCard
@@ -44,9 +46,16 @@ class Delta:
     base_sha256: str
     structures: tuple[str, ...]
     state: State
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
-def save_delta(network: KSam, path: str | Path, card: WeightsCard, fp16: bool = True) -> WeightsCard:
+def save_delta(
+    network: KSam,
+    path: str | Path,
+    card: WeightsCard,
+    fp16: bool = True,
+    notes: Mapping[str, str] | None = None,
+) -> WeightsCard:
     """Write the trained tensors and the bank.
 
     Args:
@@ -54,6 +63,7 @@ def save_delta(network: KSam, path: str | Path, card: WeightsCard, fp16: bool = 
         path: `.safetensors`.
         card: name, version, purpose and training data; its sha256 is filled in.
         fp16: half the size; the tensors are read back as fp32.
+        notes: what else is written down, such as hashes of the training patients.
 
     Returns:
         The card with the file's sha256.
@@ -66,7 +76,7 @@ def save_delta(network: KSam, path: str | Path, card: WeightsCard, fp16: bool = 
     state = _collect(network, torch.float16 if fp16 else torch.float32)
     check_finite(state, path.name)
     with atomic_path(path) as temporary:
-        save_file(state, temporary, _describe(network, card))
+        save_file(state, temporary, _describe(network, card) | {_NOTES: json.dumps(dict(notes or {}))})
         sha256 = hash_file(temporary)
     return replace(card, sha256=sha256)
 
@@ -169,6 +179,7 @@ def _parse(metadata: Mapping[str, str], state: State, path: Path) -> Delta:
         base_sha256,
         tuple(json.loads(names)),
         full,
+        json.loads(metadata.get(_NOTES, "{}")),
     )
 
 
