@@ -33,9 +33,10 @@ class PromptParser(nn.Module):
     def __init__(self, channels: int, grid: int, form: str = "space", hidden: int = 8) -> None:
         super().__init__()
         self.grid, self.form = grid, form
-        self.mix = nn.Sequential(nn.Linear(3, hidden), nn.GELU(), nn.Linear(hidden, 1))
+        last = nn.Linear(hidden, 1)
         with torch.no_grad():  # M starts small, so that G starts as S: plain attention
-            self.mix[2].weight.mul_(0.1)
+            last.weight.mul_(0.1)
+        self.mix = nn.Sequential(nn.Linear(3, hidden), nn.GELU(), last)
         self.sigma = nn.Parameter(torch.tensor(1.0))  # in tokens, or in channels
         self.task = nn.Linear(channels, 1)
 

@@ -100,15 +100,7 @@ class KSam(nn.Module):
         Returns:
             logits (B, 1, S, S), fp32.
         """
-        features, knowledge = _pair(features, knowledge)
-        prior = None if self.prior is None else self.prior(features, knowledge.features, knowledge.mask)
-        merged = self._merge_knowledge(features, knowledge, prior)
-        tokens = self._merge_prompt(features, knowledge)
-        logits = self.sam.decode(merged, tokens, self._dense_prompt(prior))
-        if logits.shape[-1] == self.image_size:
-            return logits.float()
-        size = (self.image_size, self.image_size)
-        return F.interpolate(logits.float(), size, mode="bilinear", align_corners=False)
+        return self._segment_pairs(*_pair(features, knowledge))
 
     def forward(
         self,
@@ -185,6 +177,16 @@ class KSam(nn.Module):
         self._bank_features = None
         return super().load_state_dict(*args, **kwargs)
 
+    def _segment_pairs(self, features: torch.Tensor, knowledge: Knowledge) -> torch.Tensor:
+        prior = None if self.prior is None else self.prior(features, knowledge.features, knowledge.mask)
+        merged = self._merge_knowledge(features, knowledge, prior)
+        tokens = self._merge_prompt(features, knowledge)
+        logits = self.sam.decode(merged, tokens, self._dense_prompt(prior))
+        if logits.shape[-1] == self.image_size:
+            return logits.float()
+        size = (self.image_size, self.image_size)
+        return F.interpolate(logits.float(), size, mode="bilinear", align_corners=False)
+
     def _merge_knowledge(
         self, features: torch.Tensor, knowledge: Knowledge, prior: Prior | None
     ) -> torch.Tensor:
@@ -201,7 +203,7 @@ class KSam(nn.Module):
             position = self.sam.prompt_encoder.get_dense_pe()
             return self.prompt_merge(features, *knowledge[:3], position)
         if self.options.without_pm == "none":
-            return features.new_zeros(len(features), 0, CHANNELS)
+            return features.new_zeros(features.shape[0], 0, CHANNELS)
         return _pool_tokens(knowledge)
 
     def _dense_prompt(self, prior: Prior | None) -> torch.Tensor:
@@ -213,10 +215,10 @@ class KSam(nn.Module):
         return encoder.mask_downscaling(maps)
 
     def _mean_over_templates(self, features: torch.Tensor, knowledge: Knowledge) -> torch.Tensor:
-        count, batch = len(knowledge.mask), len(features)
+        count, batch = knowledge.mask.shape[0], features.shape[0]  # `len` would become a constant in a trace
         pictures = features.unsqueeze(1).expand(-1, count, -1, -1, -1).flatten(0, 1)
         repeated = Knowledge(*(x.unsqueeze(0).expand(batch, *x.shape).flatten(0, 1) for x in knowledge))
-        return self.segment(pictures, repeated).unflatten(0, (batch, count)).mean(dim=1)
+        return self._segment_pairs(pictures, repeated).unflatten(0, (batch, count)).mean(dim=1)
 
     def _check(self, name: str, value: torch.Tensor, channels: int) -> None:
         if torch.jit.is_tracing():
