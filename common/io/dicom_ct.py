@@ -44,13 +44,16 @@ def scan(path: Path) -> tuple[list[Instance], tuple[str, ...]]:
     files = list_files(path)
     dicom = [file for file in files if is_dicom(file)]
     if not dicom:
-        what = f"{len(files)} other file{'s' if len(files) != 1 else ''}" if path.is_dir() else "another file"
-        raise InputError(f"{path.name}: expected a CT (DICOM, zip, NIfTI, NRRD), got {what}: check the path")
+        raise InputError(
+            f"{path.name}: expected a CT (DICOM, zip, NIfTI, NRRD), got {_others(len(files))}: check the path"
+        )
     instances = scan_files(dicom)
     others = len(files) - len(instances)
-    return instances, (
-        f"{others} file{'s are' if others > 1 else ' is'} not a DICOM image.",
-    ) if others else ()
+    return instances, (f"Left out {_others(others)}, no DICOM image.",) if others else ()
+
+
+def _others(count: int) -> str:
+    return f"{count} other file{'' if count == 1 else 's'}"
 
 
 def scan_files(files: list[StoredFile]) -> list[Instance]:

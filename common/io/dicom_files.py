@@ -109,7 +109,7 @@ def _zip_members(path: Path) -> list[StoredFile]:
 def _is_visible_file(info: zipfile.ZipInfo) -> bool:
     parts = PurePosixPath(info.filename).parts
     mode = info.external_attr >> 16
-    hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
+    hidden = any(part.startswith((".", "__MACOSX")) for part in parts if part != "..")
     return not info.is_dir() and not hidden and not stat.S_ISLNK(mode)
 
 

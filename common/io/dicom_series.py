@@ -117,7 +117,10 @@ def choose_series(
     """
     if wanted is not None:
         chosen = _named(series, name, wanted)
-        return chosen, (f"Read {chosen.label}, which was named.", *_left_out_notes(series, chosen))
+        return chosen, (
+            f"Read {chosen.label}, which was named.",
+            *_left_out_notes(series, chosen, "another one was named"),
+        )
     usable = [one for one in series if not one.reason]
     if not usable:
         raise InputError(f"{name}: expected a CT series, got {_summary(series)}: give another folder")
@@ -207,12 +210,11 @@ def _choice_notes(ranked: list[Series], series: list[Series]) -> tuple[str, ...]
     return (f"Read {chosen.label}, because {_RANK_WORDS[rule]}.", *_left_out_notes(series, chosen))
 
 
-def _left_out_notes(series: list[Series], chosen: Series) -> list[str]:
-    return [
-        f"Left out {one.label}: {one.reason or 'another series stands before it by the rules'}."
-        for one in series
-        if one is not chosen
-    ]
+def _left_out_notes(
+    series: list[Series], chosen: Series, why: str = "another one stands before it by the rules"
+) -> list[str]:
+    notes = [f"Left out {one.label}: {one.reason or why}." for one in series if one is not chosen]
+    return list(dict.fromkeys(notes))
 
 
 def _summary(series: list[Series]) -> str:

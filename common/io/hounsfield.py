@@ -16,6 +16,9 @@ RAW_LEVEL = 500
 """Where nothing is negative, one voxel in ten above this is not HU (soft tissue 0 to 100) but stored values
 (soft tissue near 1024)."""
 
+PICTURE_LEVEL = 255
+"""Where nothing is negative and nothing above this, is no air, fat or bone: an 8-bit picture or labels."""
+
 
 def check_size(shape: tuple[int, ...], name: str) -> None:
     """Raises InputError: more than `MAX_VOXELS` voxels, or none."""
@@ -30,7 +33,7 @@ def checked_hu(values: np.ndarray, name: str) -> np.ndarray:
     """HU as int16 where that loses nothing, otherwise as float32. Any shape.
 
     Raises:
-        InputError: not numbers, NaN or infinite, outside `HU_LIMITS`, scaled to 0..1, or without rescale.
+        InputError: not numbers, NaN or infinite, outside `HU_LIMITS`, within 0..255, or without rescale.
     """
     if values.dtype.kind not in "iufb" or values.dtype == bool:
         raise InputError(f"{name}: expected HU, got voxels of type {values.dtype}: export the CT again")
@@ -40,8 +43,8 @@ def checked_hu(values: np.ndarray, name: str) -> np.ndarray:
     low, high = float(values.min()), float(values.max())
     if low < HU_LIMITS[0] or high > HU_LIMITS[1]:
         raise InputError(_not_hu(name, low, high, "are out of range"))
-    if low >= 0 and high <= 1:
-        raise InputError(_not_hu(name, low, high, "were scaled or are a mask"))
+    if low >= 0 and high <= PICTURE_LEVEL:
+        raise InputError(_not_hu(name, low, high, "are labels or were scaled to a picture"))
     if low >= 0 and np.percentile(_sample(values), 90) > RAW_LEVEL:
         raise InputError(_not_hu(name, low, high, "have no rescale (slope and intercept are missing)"))
     return _narrow(values)
