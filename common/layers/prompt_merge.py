@@ -54,7 +54,8 @@ class PromptMerge(nn.Module):
     ) -> None:
         super().__init__()
         self.edge = token_grid or grid
-        _check(grid, self.edge, depth, parser, out)
+        _check_grid(grid, self.edge)
+        _check(channels, heads, depth, parser, out)
         hidden = max(1, round(mlp_ratio * channels))
         self.blocks = nn.ModuleList(
             [PromptMergeBlock(channels, heads, hidden, self.edge, parser) for _ in range(depth)]
@@ -128,12 +129,17 @@ class PromptMergeBlock(nn.Module):
         return x + self.mlp(self.x_norm2(x)), t + self.mlp(self.t_norm2(t))
 
 
-def _check(grid: int, edge: int, depth: int, parser: str, out: str) -> None:
+def _check_grid(grid: int, edge: int) -> None:
     if edge < _PATCH or edge % _PATCH or grid % edge:
         raise ConfigError(
             f"pm_grid: expected a multiple of {_PATCH} that divides the {grid}x{grid} features, got {edge}: "
             f"take {grid} or {max(_PATCH, grid // 2)}"
         )
+
+
+def _check(channels: int, heads: int, depth: int, parser: str, out: str) -> None:
+    if heads < 1 or channels % heads:
+        raise ConfigError(f"pm_heads: expected a divisor of {channels} channels, got {heads}: take 8")
     if depth < 1:
         raise ConfigError(f"pm_depth: expected 1 block or more (paper: 4), got {depth}: set pm to false")
     for name, value, known in (("pm_parser", parser, FORMS), ("pm_out", out, OUTPUTS)):

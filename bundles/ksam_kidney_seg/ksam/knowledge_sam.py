@@ -10,18 +10,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from common.errors import InputError
-from common.layers.knowledge_merge import KnowledgeMerge
 from common.layers.pr_adaptor import PrAdaptor
-from common.layers.prompt_merge import PromptMerge
-from common.layers.similarity_prior import Prior, SimilarityPrior
-from common.networks.sam import Sam
+from common.layers.similarity_prior import Prior
+from common.networks.sam import CHANNELS, Sam
 
 from .bank import PromptBank
 from .card import WeightsCard
 from .options import KSamOptions
+from .parts import build_knowledge_merge, build_prior, build_prompt_merge, freeze_unused
 
-CHANNELS = 256
-_PRIOR_MAPS = 3
 _LOGIT_SCALE = 8.0  # brings the prior's logits beside its cosines
 
 
@@ -57,15 +54,15 @@ class KSam(nn.Module):
     def __init__(self, sam: Sam, options: KSamOptions, structures: int = 0) -> None:
         super().__init__()
         self.sam, self.options = sam, options
-        self.image_size, grid = sam.image_size, sam.grid
-        self.pr_adaptor = PrAdaptor(sam.image_size, 4 * grid)
-        self.knowledge_merge = _build_km(options) if options.km else None
-        self.prompt_merge = _build_pm(options, grid) if options.pm else None
-        self.prior = _build_prior(options) if options.prior != "off" else None
+        self.image_size = sam.image_size
+        self.pr_adaptor = PrAdaptor(sam.image_size, 4 * sam.grid)
+        self.knowledge_merge = build_knowledge_merge(options, sam.grid) if options.km else None
+        self.prompt_merge = build_prompt_merge(options, sam.grid) if options.pm else None
+        self.prior = build_prior(options, sam.grid) if options.prior != "off" else None
         self.bank = PromptBank(sam.image_size, structures)
         self.card, self.base_name, self.base_sha256 = WeightsCard(), "", ""
         self._bank_features: torch.Tensor | None = None
-        _freeze_unused(sam, options)
+        freeze_unused(sam, options)
         self.trained_names = tuple(name for name, value in self.named_parameters() if value.requires_grad)
 
     def encode(self, image: torch.Tensor) -> torch.Tensor:
@@ -251,49 +248,3 @@ def _pool_tokens(knowledge: Knowledge) -> torch.Tensor:
     shares = torch.cat((knowledge.mask, 1 - knowledge.mask), dim=1).flatten(2)
     totals = torch.einsum("bkn,bcn->bkc", shares, summed.flatten(2))
     return totals / shares.sum(dim=2, keepdim=True).clamp(min=1e-6)
-
-
-def _freeze_unused(sam: Sam, options: KSamOptions) -> None:
-    """Leave trainable what takes part: mask convolutions, no_mask_embed, the decoder's first mask; LoRA."""
-    unused: list[nn.Module] = [
-        *sam.prompt_encoder.point_embeddings,
-        sam.prompt_encoder.not_a_point_embed,
-        sam.mask_decoder.iou_prediction_head,
-        *list(sam.mask_decoder.output_hypernetworks_mlps)[1:],
-    ]
-    if options.prior in ("dense", "both"):
-        unused.append(sam.prompt_encoder.no_mask_embed)
-    for module in unused:
-        module.requires_grad_(False)
-    for name, value in sam.image_encoder.named_parameters():
-        value.requires_grad_("lora" in name)
-
-
-def _build_km(options: KSamOptions) -> KnowledgeMerge:
-    return KnowledgeMerge(
-        options.km_widths, CHANNELS, _PRIOR_MAPS if options.prior in ("merge", "both") else 0
-    )
-
-
-def _build_pm(options: KSamOptions, grid: int) -> PromptMerge:
-    return PromptMerge(
-        grid,
-        CHANNELS,
-        depth=options.pm_depth,
-        heads=options.pm_heads,
-        mlp_ratio=options.pm_mlp_ratio,
-        token_grid=options.pm_grid,
-        parser=options.pm_parser,
-        out=options.pm_out,
-    )
-
-
-def _build_prior(options: KSamOptions) -> SimilarityPrior:
-    return SimilarityPrior(
-        CHANNELS,
-        options.prior_size,
-        options.prior_grid,
-        options.prior_cells,
-        options.prior_scale,
-        options.prior_position,
-    )

@@ -23,6 +23,7 @@ class KSamOptions:
         km: Knowledge Merge (paper; ablation). Without it the decoder is given IE as it is.
         pm: Prompt Merge (paper; ablation). Without it the decoder is given what `without_pm` says.
         km_widths: "wide", "narrow", or three numbers; see `KnowledgeMerge` (choice).
+        km_grid: edge of the grid that it works on; 0: the features' own (choice).
         pm_depth: blocks of Prompt Merge (paper: 4).
         pm_heads: heads of its mask attention (choice).
         pm_mlp_ratio: width of its MLP (choice).
@@ -44,6 +45,7 @@ class KSamOptions:
     km: bool = True
     pm: bool = True
     km_widths: str | tuple[int, ...] = "wide"
+    km_grid: int = 0
     pm_depth: int = 4
     pm_heads: int = 8
     pm_mlp_ratio: float = 4.0
