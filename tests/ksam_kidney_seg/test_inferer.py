@@ -9,8 +9,9 @@ from toy_prompts import SIZE, ToyNetwork, toy_masks, toy_slice, toy_task, toy_te
 
 from common.errors import ConfigError, InputError
 from ksam.frame import Frame
-from ksam.inferer import EagerNetwork, KnowledgePromptInferer, relative_position
+from ksam.inferer import EagerNetwork, KnowledgePromptInferer
 from ksam.prompts import save_task
+from ksam.templates import relative_position
 
 
 def test_a_slice_is_segmented_as_its_template_shows() -> None:

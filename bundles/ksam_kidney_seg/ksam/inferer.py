@@ -24,7 +24,7 @@ from .prompt_cache import FeatureFiles, hash_settings, hash_weights
 from .prompts import load_task
 from .structures import Structure
 from .template_reader import PromptNetwork, TemplateReader
-from .templates import Task, Template, image_modality
+from .templates import Task, Template, image_modality, relative_position
 
 
 @dataclass(frozen=True, eq=False)
@@ -337,11 +337,6 @@ def gather_volume(
     expected = np.array([expected_dice(counts) for counts in overlaps])
     means = np.where(area > 0, doubt / np.maximum(area, 1), np.nan)
     return VolumePrediction(structures, labels, expected, means, tuple(used))
-
-
-def relative_position(z: int, count: int) -> float:
-    """0 for the lowest of `count` slices, 1 for the highest; 0.5 for the only one."""
-    return z / (count - 1) if count > 1 else 0.5
 
 
 def check_volume(voxels: np.ndarray) -> None:

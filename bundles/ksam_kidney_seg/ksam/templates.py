@@ -175,6 +175,11 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_") or "unnamed"
 
 
+def relative_position(z: int, count: int) -> float:
+    """0 for the lowest of `count` slices, 1 for the highest; 0.5 for the only one."""
+    return z / (count - 1) if count > 1 else 0.5
+
+
 def image_modality(image: np.ndarray) -> str:
     """ "CT" for (r, c), "picture" for (r, c, 3). Raises InputError for another shape."""
     if image.ndim == 2:
