@@ -12,9 +12,9 @@ from .frame import find_body_box
 from .structures import Structure, mask_of
 
 SIDE_RULE = (
-    "A voxel is counted to the right or left by the middle of the body: half-way between the body's right and "
-    "left edge, over all slices that hold a structure. The first centimetres of a right renal artery lie left "
-    "of it, where the aorta is."
+    "A voxel is counted to the right or left by the middle of the body: half-way between the body's right "
+    "and left edge, over all slices that hold a structure. The first centimetres of a right renal artery lie "
+    "left of it, where the aorta is."
 )
 CUT_NOTE = "The body is cut by the edge of the picture on one side only, so its middle is unknown: no sides."
 MAX_BODY_SLICES = 40

@@ -1,0 +1,241 @@
+"""The way of the data: read -> preprocess -> predict -> postprocess -> write."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.errors import BundleError, ConfigError, InputError
+from common.io.cases import Case, find_cases
+from common.io.ct_volume import CtVolume, read_ct
+from common.io.files import write_json
+from common.io.pictures import read_rgb
+
+from .frame import Frame, build_frame, build_volume_frame
+from .inferer import SlicePrediction, VolumePrediction
+from .postprocess import keep_largest_labels
+from .results import Results, describe_input, describe_picture, describe_volume, write_results
+from .segmenter import Segmenter
+from .shown import find_doubt, show_picture, show_volume
+
+MODALITIES = {"ct": "CT", "picture": "picture"}
+logger = logging.getLogger(__name__)
+
+
+class CaseDataset:
+    """Cases to be segmented: one file or DICOM folder, or a folder of them; looked up when asked for.
+
+    Args:
+        path: DICOM folder, zip, NIfTI, NRRD, picture, or a folder of several.
+        series: SeriesInstanceUID or series number inside a DICOM folder; None chooses by the rules of
+            `common.io.dicom_series`.
+    """
+
+    def __init__(self, path: str | Path, series: str | int | None = None) -> None:
+        self.path = Path(str(path))
+        self.series = series
+
+    def cases(self) -> list[Case]:
+        """Raises InputError: the path does not exist, or nothing readable is in it."""
+        return find_cases(self.path)
+
+    def __len__(self) -> int:
+        return len(self.cases())
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return ({"image": case.path, "kind": case.kind, "series": case.series} for case in self.cases())
+
+
+@dataclass(frozen=True)
+class Image:
+    """A case that was read.
+
+    Attributes:
+        case: which one.
+        pixels: (R, C, Z) HU of the axial view, or (H, W, 3) uint8.
+        volume: the CT; None for a picture.
+    """
+
+    case: Case
+    pixels: np.ndarray
+    volume: CtVolume | None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network said.
+
+    Attributes:
+        labels: (R, C, Z) or (H, W) label map.
+        sureness: structure name -> "expected_dice", "disagreement"; NaN with one template.
+        used: ids of the templates by slice and structure.
+        doubt: (H, W) of a picture, see `shown.find_doubt`.
+    """
+
+    labels: np.ndarray
+    sureness: Mapping[str, Mapping[str, float]]
+    used: Sequence[Sequence[Sequence[str]]]
+    doubt: np.ndarray | None = None
+
+
+def read(case: Case, series: str | int | None = None) -> Image:
+    """Raises InputError."""
+    if case.kind == "picture":
+        return Image(case, read_rgb(case.path), None)
+    volume = read_ct(case.path, case.series or series)
+    return Image(case, volume.to_axial().voxels, volume)
+
+
+def preprocess(image: Image, segmenter: Segmenter) -> Frame:
+    """The square of the slices that the network sees, one for all slices of a volume."""
+    build = build_frame if image.volume is None else build_volume_frame
+    return build(image.pixels, segmenter.crop, segmenter.size_px)
+
+
+def predict(image: Image, frame: Frame, segmenter: Segmenter) -> Prediction:
+    """Every slice is encoded once; each structure and template costs one cheap pass more."""
+    if image.volume is None:
+        answer = segmenter.predict_slice(image.pixels, frame, None)
+        doubt = find_doubt(answer.disagreement, answer.overlaps)
+        return Prediction(answer.labels(), describe_slice_sureness(answer), (answer.templates,), doubt)
+    found = segmenter.predict_volume(image.pixels, frame)
+    return Prediction(found.labels, describe_sureness(found), found.templates)
+
+
+def postprocess(
+    image: Image, frame: Frame, prediction: Prediction, segmenter: Segmenter, keep_largest: int = 0
+) -> Results:
+    """Labels on the input's own grid, the numbers, and what the pictures show."""
+    structures, volume, used = segmenter.structures, image.volume, prediction.used
+    labels = keep_largest_labels(prediction.labels, structures, keep_largest)
+    if volume is None:
+        numbers = describe_picture(labels, structures, prediction.sureness)
+        shown = show_picture(image.pixels, labels, frame, prediction.doubt, segmenter, used)
+    else:
+        numbers = describe_volume(image.pixels, labels, volume.voxel_mm3, structures, prediction.sureness)
+        spacing_mm = volume.to_axial().spacing_mm.tolist()
+        shown = show_volume(image.pixels, labels, frame, spacing_mm, segmenter, used)
+    described = describe_input(image.case, image.pixels, volume)
+    record = described | numbers | segmenter.describe_run() | {"prompts": segmenter.describe(used)}
+    record["settings"]["keep_largest"] = keep_largest
+    own_grid = labels if volume is None else volume.from_axial(labels)
+    return Results(image.case.name, record, structures, own_grid, volume, shown)
+
+
+def write(results: Results, output_dir: Path) -> list[Path]:
+    """Label maps, DICOM SEG, pictures, the numbers as JSON and report.html. Raises OutputError."""
+    return write_results(results, output_dir)
+
+
+def describe_sureness(found: VolumePrediction) -> dict[str, dict[str, float]]:
+    """Structure name -> "expected_dice" and "disagreement"."""
+    rows = zip(found.structures, found.expected_dice, found.disagreement, strict=True)
+    return {row.name: {"expected_dice": dice, "disagreement": doubt} for row, dice, doubt in rows}
+
+
+def describe_slice_sureness(found: SlicePrediction) -> dict[str, dict[str, float]]:
+    """The same of one slice: mean disagreement inside each structure."""
+    doubts = [
+        float(maps[mask].mean()) if mask.any() else float("nan")
+        for maps, mask in zip(found.disagreement, found.masks(), strict=True)
+    ]
+    rows = zip(found.structures, found.expected_dice, doubts, strict=True)
+    return {row.name: {"expected_dice": dice, "disagreement": doubt} for row, dice, doubt in rows}
+
+
+class SegmentationPipeline:
+    """Runs the five steps on every case of a dataset; the `evaluator` of the configs.
+
+    Args:
+        dataset: cases.
+        segmenter: network with its prompts.
+        output_dir: results of a single case stand here; those of several in one subfolder per case.
+        keep_largest: connected parts that each structure keeps (2 for a pair of kidneys); 0 keeps all.
+
+    Raises:
+        ConfigError: a negative `keep_largest`.
+    """
+
+    def __init__(
+        self, dataset: CaseDataset, segmenter: Segmenter, output_dir: str | Path, keep_largest: int = 0
+    ) -> None:
+        if keep_largest < 0:
+            raise ConfigError(f"keep_largest: expected 0 (all) or more parts, got {keep_largest}: correct it")
+        self.dataset, self.segmenter = dataset, segmenter
+        self.output_dir = Path(str(output_dir))
+        self.keep_largest = keep_largest
+
+    def run(self) -> list[Path]:
+        """Process all cases; returns the files written.
+
+        Raises:
+            BundleError: the only case was refused; or, after all cases of a folder were tried, some were.
+        """
+        check_output_dir(self.output_dir, self.dataset.path)
+        cases = self.dataset.cases()
+        if len(cases) == 1 and cases[0].path == self.dataset.path:
+            return self.run_case(cases[0], self.output_dir)
+        return self._run_folder(cases)
+
+    def _run_folder(self, cases: Sequence[Case]) -> list[Path]:
+        written: list[Path] = []
+        rows: list[dict[str, Any]] = []
+        for case in cases:
+            try:
+                files = self.run_case(case, self.output_dir / case.name)
+                rows.append({"case": case.name, "status": "done", "files": len(files)})
+                written += files
+            except BundleError as error:
+                logger.error("%s", error)
+                rows.append({"case": case.name, "status": "refused", "reason": str(error)})
+            write_json(self.output_dir / "summary.json", rows)
+        refused = [row for row in rows if row["status"] == "refused"]
+        if refused:
+            others = " (the others are in summary.json)" if len(refused) > 1 else ""
+            raise InputError(
+                f"expected {len(rows)} readable cases, {len(refused)} were refused: "
+                f"{refused[0]['case']}: {refused[0]['reason']}{others}"
+            )
+        return [*written, self.output_dir / "summary.json"]
+
+    def run_case(self, case: Case, output_dir: Path) -> list[Path]:
+        """One case through the five steps. Raises BundleError."""
+        self.segmenter.check_input(MODALITIES[case.kind])
+        started = time.perf_counter()
+        image = read(case, self.dataset.series)
+        read_at = time.perf_counter()
+        frame = preprocess(image, self.segmenter)
+        prediction = predict(image, frame, self.segmenter)
+        predicted_at = time.perf_counter()
+        results = postprocess(image, frame, prediction, self.segmenter, self.keep_largest)
+        seconds = {"read": read_at - started, "predict": predicted_at - read_at}
+        seconds["all but writing"] = time.perf_counter() - started
+        results.record["seconds"] = {step: round(value, 2) for step, value in seconds.items()}
+        files = write(results, output_dir)
+        logger.info("%s: %s", case.name, results.headline)
+        return files
+
+
+def check_output_dir(output_dir: Path, source: Path) -> None:
+    """Results must not stand among the input: a second run would read them as cases.
+
+    Raises:
+        ConfigError: the output folder is the input's, or lies in it.
+    """
+    inside = source.resolve() if source.is_dir() else source.resolve().parent
+    target = output_dir.resolve()
+    if target == inside or (source.is_dir() and target.is_relative_to(inside)):
+        raise ConfigError(
+            f"output_dir: expected a folder outside the input, got '{output_dir.name}' in it: choose another"
+        )
+
+
+def build_dataset(input: str | Path, series: str | int | None = None) -> CaseDataset:
+    """The dataset of a config; cases are looked up when it is iterated."""
+    return CaseDataset(input, series)
