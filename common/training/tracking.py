@@ -42,7 +42,7 @@ def build_tracker(
         ConfigError: another kind, or MLflow is not installed.
     """
     if kind not in TRACKERS:
-        raise ConfigError(f"tracking: expected one of {', '.join(TRACKERS)}, got '{kind}': none is usual")
+        raise ConfigError(f"tracker: expected one of {', '.join(TRACKERS)}, got '{kind}': none is usual")
     if kind == "none" or not is_first_process():
         return None
     Path(output_dir).mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ class _MLflow:
         missing = [name for name in MLFLOW_PACKAGES if find_spec(name) is None]
         if missing:
             raise ConfigError(
-                f"tracking mlflow: expected {', '.join(MLFLOW_PACKAGES)} to be installed, got no "
+                f"tracker mlflow: expected {', '.join(MLFLOW_PACKAGES)} to be installed, got no "
                 f"{' and no '.join(missing)}: install requirements.txt, or take tensorboard"
             )
         from mlflow import MlflowClient

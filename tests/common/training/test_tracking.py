@@ -48,7 +48,7 @@ def test_mlflow_goes_on_with_the_run(tmp_path: Path) -> None:
 
 def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert build_tracker("none", tmp_path / "run") is None and not (tmp_path / "run").exists()
-    with pytest.raises(ConfigError, match="tracking: expected one of none, tensorboard, mlflow, got 'wandb'"):
+    with pytest.raises(ConfigError, match="tracker: expected one of none, tensorboard, mlflow, got 'wandb'"):
         build_tracker("wandb", tmp_path)
     monkeypatch.setattr(tracking, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="got no mlflow and no sqlalchemy and no alembic: install"):

@@ -1,0 +1,95 @@
+"""What a run is for: the trained part with its prompt bank as a delta, and a card that says what it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from common.io.files import write_json
+
+from .card import WeightsCard
+from .delta import save_delta
+from .frame import build_frame
+from .knowledge_sam import KSam
+from .material import TrainingMaterial
+from .template_choice import hash_patient
+from .templates import Task
+
+DELTA = "delta.safetensors"
+CARD = "delta.json"
+
+
+class DeltaWriter:
+    """Writes `delta.safetensors` and `delta.json` into a run's folder whenever validation has improved.
+
+    The delta holds templates of training patients as its prompt bank, its purpose, the licence of the
+    training data, and hashes of the patients that were used, so that an evaluation on them is refused.
+
+    Args:
+        output_dir: the run's folder; its name becomes the delta's.
+        network: KSam in training.
+        material: brings patients, templates and licence.
+        purpose: "research", "demonstration", ...; stands in every result.
+        fp16: half the size.
+    """
+
+    def __init__(
+        self,
+        output_dir: str,
+        network: KSam,
+        material: TrainingMaterial,
+        purpose: str = "research",
+        fp16: bool = True,
+    ) -> None:
+        self.folder, self.network, self.material = Path(output_dir), network, material
+        self.purpose, self.fp16 = purpose, fp16
+
+    def write(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Raises OutputError: no room; ClassifierError: a weight that is not finite."""
+        material, task = self.material, self.material.task
+        fill_bank(self.network, task)
+        patients = sorted({hash_patient(c.patient) for c in (*material.training, *material.validation)})
+        card = WeightsCard(
+            name=self.folder.resolve().name,
+            version=str(int(history[-1]["epoch"])),
+            purpose=self.purpose,
+            training_data=f"{task.name} (licence: {task.licence}), {len(patients)} patients",
+        )
+        notes = {"training_patients": json.dumps(patients), "datalist": task.name}
+        card = save_delta(self.network, self.folder / DELTA, card, self.fp16, notes)
+        write_json(self.folder / CARD, self._describe(card, history[-1]))
+
+    def _describe(self, card: WeightsCard, row: Mapping[str, float]) -> dict[str, Any]:
+        return {
+            "weights": card.as_json(),
+            "network": self.network.options.as_json(),
+            "base": {"name": self.network.base_name, "sha256": self.network.base_sha256},
+            "structures": list(self.material.task.structure_names),
+            "licence": self.material.task.licence,
+            "templates": [template.id for template in self.material.task.templates],
+            "validation": dict(row),
+        }
+
+
+def fill_bank(network: KSam, task: Task) -> None:
+    """Put the task's templates into the network's bank, equally many for each structure.
+
+    Raises:
+        InputError: a structure without template.
+    """
+    groups = [task.templates_of(name) for name in task.structure_names]
+    count = min(len(group) for group in groups)
+    images, masks = [], []
+    for name, group in zip(task.structure_names, groups, strict=True):
+        for template in group[:count]:
+            frame = build_frame(template.image, task.crop, network.image_size)
+            images.append(frame.to_network(template.image, task.window))
+            masks.append(frame.mask_to_network(template.masks[name])[None])
+    size = (len(groups), count)
+    pictures, maps = (torch.from_numpy(np.stack(part)).unflatten(0, size) for part in (images, masks))
+    network.set_bank(pictures, maps, task.structure_names)
