@@ -70,8 +70,9 @@ class MatchDecoder(nn.Module):
         self.key = nn.Conv2d(size, heads * head_size, 1)
         self.log_scale = nn.Parameter(torch.full((heads, 1, 1), math.log(12.0)))
         self.means = nn.Sequential(nn.Linear(2 * size, size), nn.ReLU(), nn.Linear(size, 2 * widths[0]))
-        nn.init.zeros_(self.means[2].weight)
-        nn.init.zeros_(self.means[2].bias)
+        with torch.no_grad():  # starts without an effect
+            for value in self.means[2].parameters():
+                value.zero_()
         self.reduce = nn.Conv2d(size, widths[0], 1)
         self.carried = nn.Conv2d(2 * heads + 2, widths[0], 1)
         self.refine = GridUNet(2 * widths[0], widths)

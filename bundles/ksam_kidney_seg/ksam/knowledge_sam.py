@@ -9,7 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from common.errors import InputError
+from common.errors import ConfigError, InputError
+from common.layers.match_decoder import MatchDecoder, Matched
+from common.layers.match_features import MatchFeatures
 from common.layers.pr_adaptor import PrAdaptor
 from common.layers.similarity_prior import Prior
 from common.networks.sam import CHANNELS, Sam
@@ -17,7 +19,7 @@ from common.networks.sam import CHANNELS, Sam
 from .bank import PromptBank
 from .card import WeightsCard
 from .options import KSamOptions
-from .parts import build_knowledge_merge, build_prior, build_prompt_merge, freeze_unused
+from .parts import build_knowledge_merge, build_match, build_prior, build_prompt_merge, freeze_unused
 
 _LOGIT_SCALE = 8.0  # brings the prior's logits beside its cosines
 
@@ -59,6 +61,11 @@ class KSam(nn.Module):
         self.knowledge_merge = build_knowledge_merge(options, sam.grid) if options.km else None
         self.prompt_merge = build_prompt_merge(options, sam.grid) if options.pm else None
         self.prior = build_prior(options, sam.grid) if options.prior != "off" else None
+        self.match_features: MatchFeatures | None = None
+        self.match_decoder: MatchDecoder | None = None
+        if options.decoder == "match":
+            self.match_features, self.match_decoder = build_match(options, sam.grid)
+            self.pr_adaptor.requires_grad_(False)
         self.bank = PromptBank(sam.image_size, structures)
         self.card, self.base_name, self.base_sha256 = WeightsCard(), "", ""
         self._bank_features: torch.Tensor | None = None
@@ -66,9 +73,41 @@ class KSam(nn.Module):
         self.trained_names = tuple(name for name, value in self.named_parameters() if value.requires_grad)
 
     def encode(self, image: torch.Tensor) -> torch.Tensor:
-        """IE or SE: (B, 3, S, S), RGB 0..255 -> (B, 256, g, g). Raises InputError for another shape."""
+        """IE or SE: (B, 3, S, S), RGB 0..255 -> (B, 256, g, g). Raises InputError for another shape.
+
+        With the decoder "match" more channels follow, see `extend`.
+        """
         self._check("image", image, 3)
-        return self.sam.image_encoder(image)
+        return self.extend(self.sam.image_encoder(image), image)
+
+    def extend(self, features: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """What follows the frozen encoder and is trained: nothing, or matching features and pixel detail.
+
+        Args:
+            features: (B, 256, g, g) of SAM's encoder.
+            image: (B, 3, S, S), RGB 0..255.
+
+        Returns:
+            (B, 256 or more, g, g).
+        """
+        return features if self.match_features is None else self.match_features(features, image)
+
+    def match(self, features: torch.Tensor, template: torch.Tensor, masks: torch.Tensor) -> Matched:
+        """All structures of each pair at once, with the decoder "match".
+
+        Args:
+            features: of the pictures (B, C, g, g), from `encode` or `extend`.
+            template: of the templates, likewise.
+            masks: of the templates, share of each cell, 0..1 (B, T, g, g).
+
+        Raises:
+            ConfigError: the network has another decoder.
+        """
+        if self.match_features is None or self.match_decoder is None:
+            raise ConfigError("decoder: expected 'match', got 'sam': use read_prompt and segment")
+        size = self.match_features.size
+        matching, detail = features[:, CHANNELS : CHANNELS + size], features[:, CHANNELS + size :]
+        return self.match_decoder(matching, detail, template[:, CHANNELS : CHANNELS + size], masks)
 
     def read_prompt(self, features: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> Knowledge:
         """Everything that can be known of templates before a picture comes (paper: equation 1).
@@ -83,9 +122,13 @@ class KSam(nn.Module):
         """
         self._check("knowledge_image", image, 3)
         self._check("knowledge_mask", mask, 1)
+        cells = F.avg_pool2d(mask, self.image_size // self.sam.grid)
+        if self.match_decoder is not None:
+            nothing = features[:, :0]
+            return Knowledge(features, nothing, nothing, cells)
         encode = self.sam.prompt_encoder.mask_downscaling
         picture, task = (encode(maps) for maps in self.pr_adaptor(image, mask))
-        return Knowledge(features, picture, task, F.avg_pool2d(mask, self.image_size // self.sam.grid))
+        return Knowledge(features, picture, task, cells)
 
     def segment(self, features: torch.Tensor, knowledge: Knowledge) -> torch.Tensor:
         """One mask for each picture and its template.
@@ -175,14 +218,20 @@ class KSam(nn.Module):
         return super().load_state_dict(*args, **kwargs)
 
     def _segment_pairs(self, features: torch.Tensor, knowledge: Knowledge) -> torch.Tensor:
-        prior = None if self.prior is None else self.prior(features, knowledge.features, knowledge.mask)
-        merged = self._merge_knowledge(features, knowledge, prior)
-        tokens = self._merge_prompt(features, knowledge)
-        logits = self.sam.decode(merged, tokens, self._dense_prompt(prior))
+        logits = self._decode(features, knowledge)
         if logits.shape[-1] == self.image_size:
             return logits.float()
         size = (self.image_size, self.image_size)
         return F.interpolate(logits.float(), size, mode="bilinear", align_corners=False)
+
+    def _decode(self, features: torch.Tensor, knowledge: Knowledge) -> torch.Tensor:
+        """(B, 1, 4g, 4g)."""
+        if self.match_decoder is not None:
+            return self.match(features, knowledge.features, knowledge.mask).logits
+        prior = None if self.prior is None else self.prior(features, knowledge.features, knowledge.mask)
+        merged = self._merge_knowledge(features, knowledge, prior)
+        tokens = self._merge_prompt(features, knowledge)
+        return self.sam.decode(merged, tokens, self._dense_prompt(prior))
 
     def _merge_knowledge(
         self, features: torch.Tensor, knowledge: Knowledge, prior: Prior | None

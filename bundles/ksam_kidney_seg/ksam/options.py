@@ -11,6 +11,7 @@ from common.errors import ConfigError
 
 WITHOUT_PM = ("pooled", "none")
 PRIORS = ("off", "dense", "merge", "both")
+DECODERS = ("sam", "match")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class KSamOptions:
         prior: "off" (paper); "dense": the similarity prior is SAM's mask prompt in place of no_mask_embed;
             "merge": it is a further input of Knowledge Merge; "both" (choice, see `SimilarityPrior`).
         prior_size, prior_grid, prior_cells, prior_scale, prior_position: see `SimilarityPrior`.
+        decoder: "sam" (paper), or "match": `MatchFeatures` and `MatchDecoder` in place of Knowledge Merge,
+            Prompt Merge and SAM's decoder (choice: cheap to train on many structures, and cannot leave the
+            template unread); it needs km and pm false and prior "off".
+        match_widths, match_detail: see `MatchFeatures`; match_heads, match_refine_widths: see `MatchDecoder`.
         lora_rank: of the updates to the image encoder (paper: 4); 0: the encoder stays as it is.
         lora_targets: which projections they update (choice: "q", "v"; also "mlp").
     """
@@ -59,12 +64,23 @@ class KSamOptions:
     prior_cells: int = 4
     prior_scale: float = 20.0
     prior_position: bool = False
+    decoder: str = "sam"
+    match_widths: tuple[int, ...] = (64, 96, 128, 128)
+    match_detail: int = 32
+    match_heads: int = 2
+    match_refine_widths: tuple[int, ...] = (32, 64, 64)
     lora_rank: int = 4
     lora_targets: tuple[str, ...] = ("q", "v")
 
     def __post_init__(self) -> None:
         _check_name("without_pm", self.without_pm, WITHOUT_PM)
         _check_name("prior", self.prior, PRIORS)
+        _check_name("decoder", self.decoder, DECODERS)
+        if self.decoder == "match" and (self.km or self.pm or self.prior != "off"):
+            raise ConfigError(
+                "decoder: expected km and pm false and prior 'off' for 'match', which replaces them, got km "
+                f"{self.km}, pm {self.pm} and prior '{self.prior}': correct them, or take 'sam'"
+            )
         if self.prior in ("merge", "both") and not self.km:
             raise ConfigError(
                 f"prior: expected Knowledge Merge for '{self.prior}', got km false: take 'dense', or km true"

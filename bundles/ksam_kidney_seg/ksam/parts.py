@@ -6,6 +6,8 @@ from torch import nn
 
 from common.errors import ConfigError
 from common.layers.knowledge_merge import KnowledgeMerge
+from common.layers.match_decoder import MatchDecoder
+from common.layers.match_features import MatchFeatures
 from common.layers.prompt_merge import PromptMerge
 from common.layers.similarity_prior import SimilarityPrior
 from common.networks.sam import CHANNELS, Sam
@@ -18,9 +20,10 @@ _PRIOR_MAPS = 3  # the prior's logits, and its cosines to foreground and backgro
 def build_knowledge_merge(options: KSamOptions, grid: int) -> KnowledgeMerge:
     """For features of `grid` x `grid`. Raises ConfigError: the widths or the grid do not fit."""
     edge = options.km_grid or grid
-    if edge < 4 or edge % 4 or grid % edge:
+    if edge < 8 or edge % 4 or grid % edge:
         raise ConfigError(
-            f"km_grid: expected a multiple of 4 that divides {grid}, the features' grid, got {edge}: take {grid}"
+            f"km_grid: expected a multiple of 4, at least 8, that divides {grid}, the grid of the features, "
+            f"got {edge}: take {grid}"
         )
     extra = _PRIOR_MAPS if options.prior in ("merge", "both") else 0
     return KnowledgeMerge(options.km_widths, CHANNELS, extra, grid // edge)
@@ -45,8 +48,8 @@ def build_prior(options: KSamOptions, grid: int) -> SimilarityPrior:
     edge = options.prior_grid or grid
     if edge < 1 or grid % edge or (options.prior_cells and edge % options.prior_cells):
         raise ConfigError(
-            f"prior_grid: expected a grid that divides {grid}, the features' grid, and that prior_cells divides, "
-            f"got {options.prior_grid} with {options.prior_cells} cells: take prior_grid {grid}, prior_cells 4"
+            f"prior_grid: expected a number that divides {grid}, the grid of the features, and that prior_cells "
+            f"divides, got {edge} with {options.prior_cells} cells: take prior_grid {grid} and prior_cells 4"
         )
     return SimilarityPrior(
         CHANNELS,
@@ -56,6 +59,14 @@ def build_prior(options: KSamOptions, grid: int) -> SimilarityPrior:
         options.prior_scale,
         options.prior_position,
     )
+
+
+def build_match(options: KSamOptions, grid: int) -> tuple[MatchFeatures, MatchDecoder]:
+    """For features of `grid` x `grid`. Raises ConfigError: a number is out of range."""
+    widths, detail = options.match_widths, options.match_detail
+    features = MatchFeatures(grid, CHANNELS, widths, detail)
+    decoder = MatchDecoder(grid, widths[0], detail, options.match_heads, widths=options.match_refine_widths)
+    return features, decoder
 
 
 def freeze_unused(sam: Sam, options: KSamOptions) -> None:
@@ -68,6 +79,8 @@ def freeze_unused(sam: Sam, options: KSamOptions) -> None:
     ]
     if options.prior in ("dense", "both"):
         unused.append(sam.prompt_encoder.no_mask_embed)
+    if options.decoder == "match":
+        unused += [sam.prompt_encoder, sam.mask_decoder]
     for module in unused:
         module.requires_grad_(False)
     for name, value in sam.image_encoder.named_parameters():

@@ -95,8 +95,8 @@ class GeometryRange:
         turn_deg: greatest turn either way.
         shift: greatest shift either way, in half pictures.
         mirror: chances of left-right and up-down; 0 where sides matter (left and right kidney).
-        bulge: standard deviation of the logarithm of the exponent, in half of the draws; it changes how much of
-            the largest structure the smallest one fills (cup in disc), picture and masks together.
+        bulge: standard deviation of the logarithm of the exponent, in half of the draws; it changes how much
+            of the largest structure the smallest one fills (cup in disc), picture and masks together.
         waves: standard deviation in half pictures, in half of the draws.
 
     Raises:
@@ -111,14 +111,11 @@ class GeometryRange:
     waves: float = 0.02
 
     def __post_init__(self) -> None:
-        if (
-            not 0 < self.scale[0] <= self.scale[1]
-            or min(self.turn_deg, self.shift, self.bulge, self.waves) < 0
-        ):
+        numbers = (self.turn_deg, self.shift, *self.mirror, self.bulge, self.waves)
+        if not 0 < self.scale[0] <= self.scale[1] or min(numbers) < 0:
             raise ConfigError(
                 "geometry: expected 0 < scale[0] <= scale[1] and no negative number, got scale "
-                f"{tuple(self.scale)}, turn_deg {self.turn_deg:g}, shift {self.shift:g}, bulge {self.bulge:g}, "
-                f"waves {self.waves:g}: correct the setting"
+                f"{tuple(self.scale)} and {numbers}: correct the setting"
             )
 
     def sample(self, rng: np.random.Generator) -> Geometry:
