@@ -101,9 +101,14 @@ def write_dicom_seg(
     headers = source_headers(volume, first, last)
     planes = _planes(ordered, volume, first, last)
     uids = _uids(ordered, structures, volume, algorithm)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # highdicom warns of empty masks and of odd values in source headers
-        dataset = _segmentation(headers, planes, structures, ordered, volume, algorithm, uids)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # highdicom warns of empty masks and of odd values in the headers
+            dataset = _segmentation(headers, planes, structures, ordered, volume, algorithm, uids)
+    except (ValueError, TypeError, AttributeError) as error:  # a header that highdicom cannot build upon
+        raise InputError(
+            f"{volume.source.name}: expected headers that a DICOM SEG can follow, got broken ones: use NIfTI"
+        ) from error
     _recount(dataset, ordered, Path(path).name)
     with atomic_path(path) as temporary:
         dataset.save_as(temporary, enforce_file_format=True)
@@ -189,6 +194,7 @@ def _segmentation(
         omit_empty_frames=not empty,
         transfer_syntax_uid=ExplicitVRLittleEndian,
         contributing_equipment=[_equipment(algorithm)],
+        specific_character_set="ISO_IR 192",
         series_description=_short(f"Segmentation: {', '.join(one.name for one in structures)}"),
     )
 

@@ -66,7 +66,9 @@ def _completed(header: Dataset, one: SliceSource, volume: CtVolume) -> Dataset:
 
 
 def _is_possible(keyword: str, text: str) -> bool:
-    """Dates and times that can be read, everything else."""
+    """Dates and times that can be read, a sex of the defined ones, everything else."""
+    if keyword == "PatientSex":
+        return text in ("", "M", "F", "O")
     try:
         return keyword not in _CHECKED or not text or _CHECKED[keyword](text) is not None
     except ValueError:

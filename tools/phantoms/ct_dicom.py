@@ -87,7 +87,7 @@ def _study(seed: object, series_number: int) -> dict[str, Any]:
         "StudyTime": "120000",
         "AccessionNumber": "",
         "ReferringPhysicianName": "",
-        "PatientName": "Phantom",
+        "PatientName": "Phantom^CT",
         "PatientID": f"PHANTOM-{seed}",
         "PatientBirthDate": "",
         "PatientSex": "",
@@ -98,6 +98,7 @@ def _study(seed: object, series_number: int) -> dict[str, Any]:
         "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
         "KVP": "120",
         "PositionReferenceIndicator": "",
+        "BodyPartExamined": "ABDOMEN",
     }
 
 

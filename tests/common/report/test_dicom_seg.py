@@ -20,6 +20,7 @@ from common.geometry import world_points
 from common.io.ct_volume import CtVolume, read_ct
 from common.io.dicom_seg_masks import read_dicom_seg
 from common.io.nifti import read_nifti, write_nifti_mask
+from common.io.nrrd_volume import read_label_nrrd
 from common.report import dicom_seg
 from common.report.dicom_seg import Algorithm, write_dicom_seg
 
@@ -208,13 +209,37 @@ def test_blanked_headers_are_completed(tmp_path: Path) -> None:
     def blank(dataset: pydicom.Dataset, _: int) -> None:
         for keyword in ("PatientID", "StudyID", "FrameOfReferenceUID", "ReferringPhysicianName"):
             delattr(dataset, keyword)
-        dataset.StudyDate = "ANON"
+        dataset.StudyDate, dataset.PatientSex, dataset.SpecificCharacterSet = "ANON", "X", ""
 
     with pytest.warns(UserWarning, match="Invalid value for VR DA"):
         edit(paths, blank)
     volume = read_ct(tmp_path / "ct")
     write(volume, tmp_path / "seg.dcm")
     compare(volume, tmp_path / "seg.dcm")
+
+
+def test_names_keep_their_letters(tmp_path: Path) -> None:
+    def rename(dataset: pydicom.Dataset, _: int) -> None:
+        dataset.SpecificCharacterSet = "ISO_IR 100"
+        dataset.PatientName = "M\u00fcller^J\u00fcrgen"
+
+    edit(write_series(tmp_path / "ct"), rename)
+    write(read_ct(tmp_path / "ct"), tmp_path / "seg.dcm")
+    assert str(pydicom.dcmread(tmp_path / "seg.dcm").PatientName) == "M\u00fcller^J\u00fcrgen"
+
+
+def test_headers_that_cannot_be_built_upon_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise ValueError("no")
+
+    write_series(tmp_path / "ct")
+    monkeypatch.setattr(dicom_seg, "Segmentation", refuse)
+    with pytest.raises(
+        InputError, match=r"ct: expected headers that a DICOM SEG can follow, got broken ones: use"
+    ):
+        write(read_ct(tmp_path / "ct"), tmp_path / "seg.dcm")
 
 
 def test_masks_that_do_not_fit_are_refused(tmp_path: Path) -> None:
@@ -298,3 +323,45 @@ def test_an_independent_validator_finds_no_error(tmp_path: Path, kind: str) -> N
     result = subprocess.run(["dciodvfy", tmp_path / "seg.dcm"], capture_output=True, text=True, check=False)
     errors = [line for line in (result.stdout + result.stderr).splitlines() if line.startswith("Error")]
     assert errors == []
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", ["siemens", "dcmqi/ct-3slice"])
+def test_real_series_carry_a_seg(shared_data: Path, tmp_path: Path, name: str) -> None:
+    volume = read_ct(shared_data / "ct_dicom" / name)
+    write(volume, tmp_path / "seg.dcm")
+    compare(volume, tmp_path / "seg.dcm")
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(
+    ("seg", "nrrds"),
+    [
+        ("liver.dcm", ["liver_seg.nrrd"]),
+        (
+            "partial_overlaps.dcm",
+            ["partial_overlaps-1.nrrd", "partial_overlaps-2.nrrd", "partial_overlaps-3.nrrd"],
+        ),
+    ],
+)
+def test_real_segs_equal_their_label_maps(shared_data: Path, seg: str, nrrds: list[str]) -> None:
+    """dcmqi wrote each SEG from these NRRDs; here both are laid on the CT by their own millimetres."""
+    folder = shared_data / "ct_dicom" / "dcmqi"
+    volume = read_ct(folder / "ct-3slice")
+    segments = read_dicom_seg(folder / seg, volume)
+    layers = [on_grid(folder / name, volume) for name in nrrds]
+    from_nrrd = [layer == value for layer in layers for value in np.unique(layer) if value]
+    assert len(segments) == len(from_nrrd) > 0
+    for segment in segments:
+        assert segment.mask.any() and segment.code is not None
+        assert any(np.array_equal(segment.mask, mask) for mask in from_nrrd)
+
+
+def on_grid(path: Path, volume: CtVolume) -> np.ndarray:
+    labels, affine = read_label_nrrd(path)
+    result = np.zeros(volume.shape, labels.dtype)
+    where = np.argwhere(labels)
+    ijk = world_points(np.linalg.inv(volume.affine_ras_mm) @ affine, where)
+    assert np.abs(ijk - np.rint(ijk)).max() < 0.01
+    result[tuple(np.rint(ijk).astype(int).T)] = labels[tuple(where.T)]
+    return result
