@@ -60,7 +60,7 @@ class KnowledgeMerge(nn.Module):
         """The picture's features with the knowledge merged in.
 
         Args:
-            features: IE (B, C, g, g), g a multiple of 4 pools.
+            features: IE (B, C, g, g), g / pool a multiple of 4 and at least 8.
             knowledge: DE0 + DE1 + SE (B, C, g, g).
             extra: (B, extra, g, g).
 

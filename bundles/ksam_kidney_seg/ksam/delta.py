@@ -89,13 +89,8 @@ def read_delta(path: Path) -> Delta:
     """
     try:
         with safe_open(path, "pt") as file:
-            metadata, state = (
-                file.metadata() or {},
-                {
-                    key: file.get_tensor(key)
-                    for key in file.keys()  # noqa: SIM118 (not a dictionary)
-                },
-            )
+            names, metadata = file.keys(), file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in names}
         return _parse(metadata, state, path)
     except (OSError, SafetensorError, KeyError, ValueError, TypeError, BundleError) as error:
         raise ClassifierError(
@@ -120,7 +115,8 @@ def load_delta(network: KSam, delta: Delta | str | Path, structures: int = 0) ->
     trained = {key: value for key, value in delta.state.items() if not key.startswith(_BANK)}
     bank = {key[len(_BANK) :]: value for key, value in delta.state.items() if key.startswith(_BANK)}
     network.bank.load_state_dict(bank)
-    load_state(network, network.state_dict() | trained, delta.card.name)
+    frozen = {k: v for k, v in network.state_dict().items() if k not in network.trained_names}
+    load_state(network, frozen | trained, delta.card.name)
     network.bank.names, network.card = delta.structures, delta.card
     network.train(network.training)  # drops what is kept of the former bank
 
@@ -167,8 +163,8 @@ def _describe(network: KSam, card: WeightsCard) -> dict[str, str]:
 
 def _parse(metadata: Mapping[str, str], state: State, path: Path) -> Delta:
     found, options, base_name, base_sha256, names, card = (metadata[key] for key in _KEYS)
-    if found != FORMAT:
-        raise ValueError(found)
+    if found != FORMAT or not {_BANK + name for name in ("images", "masks", "index")} <= state.keys():
+        raise ValueError(f"format {found} with {len(state)} tensors")
     chosen = json.loads(options)
     full = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
     check_finite(full, path.name)
