@@ -1,0 +1,122 @@
+"""Generated CT of the abdomen with a known truth: cortex, medulla and arteries of the kidneys, and more.
+
+    python3 tools/phantoms/kidney_ct.py --patients 40 --output DIR
+
+writes DIR/images/phantom_0000.nii.gz ..., DIR/labels/phantom_0000.nii.gz ..., DIR/datalist.json (cortex,
+medulla, artery; split by patient), DIR/organs.json (the other structures of the same label maps),
+DIR/labels.json and DIR/patients.json (phase, spacing, damage). A seed always gives the same patient. Coarser
+and faster:
+
+    python3 tools/phantoms/kidney_ct.py --patients 40 --output DIR --matrix 256 --slice-mm 3,4,5
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import _venv
+
+if TYPE_CHECKING:
+    from phantoms.ct_dataset import Population
+
+
+def main(arguments: list[str]) -> int:
+    """Write the patients, one line each. Returns the exit status."""
+    options = parse(arguments)
+    _venv.enter_venv()
+    from common.errors import BundleError
+
+    try:
+        write_patients(options)
+    except BundleError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description="Writes generated CT of kidneys with label maps.", allow_abbrev=False
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder for images/, labels/, datalist.json"
+    )
+    parser.add_argument("--patients", type=int, default=1, help="number of patients (default 1)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first; the next ones follow")
+    parser.add_argument(
+        "--phases",
+        default="arterial,corticomedullary,nephrographic",
+        help="drawn for each patient; also unenhanced (default arterial,corticomedullary,nephrographic)",
+    )
+    parser.add_argument(
+        "--damaged", type=float, default=0.25, help="share of damaged left kidneys, 0..1 (default 0.25)"
+    )
+    parser.add_argument("--damage", default="atrophy,hydronephrosis", help="kinds of damage (default both)")
+    parser.add_argument("--matrix", type=int, default=512, help="pixels along a side (default 512)")
+    parser.add_argument(
+        "--slice-mm", default="1,1.25,1.5,2,2.5,3,4,5", help="slice distances, drawn for each patient"
+    )
+    parser.add_argument("--region", default="kidneys", help="kidneys (default) or abdomen (300 mm)")
+    parser.add_argument("--geometry", default="axial", help="axial, flipped, oblique or tilted")
+    parser.add_argument(
+        "--fractions", default="0.7,0.15,0.15", help="training, validation, test (default 0.7,0.15,0.15)"
+    )
+    return parser.parse_args(arguments)
+
+
+def write_patients(options: argparse.Namespace) -> None:
+    """All patients and their datalists. Raises BundleError."""
+    from common.io.files import write_json
+    from phantoms.ct_dataset import write_datalists, write_volumes
+
+    population = build_population(options)
+    names, records = population.names(), {}
+    for index, name in enumerate(names):
+        start = time.perf_counter()
+        images, record = population.scan_patient(index)
+        write_volumes(images, options.output, name)
+        spacing = [round(float(mm), 4) for mm in images.scan.spacing_mm]
+        records[name] = {**record, "spacing_mm": spacing, "geometry": options.geometry}
+        print(f"{name}  {record['phase']}  {time.perf_counter() - start:.1f} s", flush=True)
+    write_datalists(options.output, names, population.parts())
+    write_json(options.output / "patients.json", records)
+
+
+def build_population(options: argparse.Namespace) -> "Population":
+    """The patients that the options ask for. Raises ConfigError."""
+    from phantoms.ct_dataset import Population
+    from phantoms.ct_protocol import Protocol
+
+    protocol = Protocol(
+        matrix=options.matrix,
+        slices_mm=read_numbers(options.slice_mm, "--slice-mm"),
+        region=options.region,
+        geometry=options.geometry,
+    )
+    return Population(
+        count=options.patients,
+        seed=options.seed,
+        phases=tuple(options.phases.split(",")),
+        damaged=options.damaged,
+        damages=tuple(options.damage.split(",")),
+        fractions=read_numbers(options.fractions, "--fractions"),
+        protocol=protocol,
+    )
+
+
+def read_numbers(text: str, option: str) -> tuple[float, ...]:
+    """ "1,2.5" -> (1.0, 2.5). Raises ConfigError."""
+    from common.errors import ConfigError
+
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"{option}: expected numbers with commas, got '{text}': try 1,2.5") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
