@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.errors import ConfigError
+from common.errors import ConfigError, OutputError
 from ksam.augment import CameraRange, GeometryRange
 from ksam.episodes import EncodedEpisodeDataset, EpisodeDataset, Sample, encode_views
 from ksam.tasks import TaskMix
@@ -72,9 +72,8 @@ def test_an_item_is_the_same_in_every_run_and_others_differ(samples):
 def test_one_camera_for_both_pictures_makes_them_more_alike(samples):
     def apart(same):
         data = EpisodeDataset(samples, CameraRange(2.0), same_camera=same)
-        means = [
-            (data[i]["image"].mean((1, 2)) - data[i]["knowledge_image"].mean((1, 2))).abs() for i in range(60)
-        ]
+        items = [data[index] for index in range(60)]
+        means = [(item["image"] - item["knowledge_image"]).mean(dim=(1, 2)).abs() for item in items]
         return torch.stack(means).mean()
 
     assert apart(1.0) < 0.5 * apart(0.0)
@@ -102,7 +101,7 @@ class Encoder:
 def test_views_are_what_the_encoder_makes_of_them(samples, tmp_path):
     views = encode_views(Encoder(), samples, tmp_path, 3, CameraRange(), GeometryRange())
     assert views.count == 3
-    image = torch.from_numpy(views.view(2, 1).image.transpose(2, 0, 1)).float()
+    image = torch.from_numpy(views.view(2, 1).image.transpose(2, 0, 1).copy()).float()
     wanted = Encoder()(image[None])[0]
     assert torch.allclose(views.embedding(2, 1), wanted, rtol=2e-3)
     assert views.patients == ("1", "1", "2", "3")
@@ -110,7 +109,8 @@ def test_views_are_what_the_encoder_makes_of_them(samples, tmp_path):
 
 def test_the_first_view_is_the_picture_itself(samples, tmp_path):
     views = encode_views(Encoder(), samples, tmp_path, 2, CameraRange())
-    assert np.array_equal(views.view(0, 0).image, samples[0].image[::2, ::2])
+    half = samples[0].image.reshape(EDGE // 2, 2, EDGE // 2, 2, 3).astype(float).mean(axis=(1, 3))
+    assert np.abs(views.view(0, 0).image - half).max() <= 0.5
     assert not np.array_equal(views.view(1, 0).image, views.view(0, 0).image)
 
 
@@ -142,8 +142,6 @@ def test_no_view_at_all_is_refused(samples, tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named(samples, tmp_path):
     (tmp_path / "file").write_text("")
-    from common.errors import OutputError
-
     with pytest.raises(OutputError, match="cache_dir: expected a folder with room"):
         encode_views(Encoder(), samples, tmp_path / "file", 1)
 
