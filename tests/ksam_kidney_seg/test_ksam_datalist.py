@@ -51,7 +51,7 @@ def write_volume(folder: Path, voxels: np.ndarray, labels: np.ndarray, affine: n
 
 def volume_arrays() -> tuple[np.ndarray, np.ndarray]:
     """(I, J, K) = (5, 4, 3): HU that names each voxel, one label voxel at (0, 3, 2)."""
-    voxels = np.arange(60, dtype=np.int16).reshape(5, 4, 3)
+    voxels = np.arange(-30, 30, dtype=np.int16).reshape(5, 4, 3) * 20
     labels = np.zeros((5, 4, 3), np.uint8)
     labels[0, 3, 2] = 3
     return voxels, labels
@@ -192,7 +192,7 @@ def test_refused_when_a_picture_is_read(tmp_path, label, message):
 def test_refused_volume_as_picture(tmp_path):
     path = write(tmp_path, training=[{"image": "a.nii", "label": "0_label.png", "patient": "p0"}])
     (tmp_path / "a.nii").touch()
-    with pytest.raises(InputError, match=r"expected a picture \(PNG, JPEG, TIFF\), got '.nii'"):
+    with pytest.raises(InputError, match="expected a picture"):
         list(load_datalist(path, "training")[0].slices())
 
 
@@ -203,6 +203,6 @@ def test_refused_when_a_volume_is_read(tmp_path):
     nib.save(nib.Nifti1Image(labels, np.diag([0.8, 0.8, 2.0, 1.0])), tmp_path / "label.nii.gz")
     with pytest.raises(InputError, match="expected labels on the grid of the image"):
         list(case.slices())
-    write_volume(tmp_path, np.where(voxels == 7, np.nan, voxels).astype(np.float32), labels, affine)
+    write_volume(tmp_path, np.where(voxels == 40, np.nan, voxels).astype(np.float32), labels, affine)
     with pytest.raises(InputError, match="NaN"):
         list(case.slices())

@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common.errors import ConfigError, InputError
-from common.io.pictures import PLAIN_SUFFIXES, read_picture
+from common.io.ct_volume import read_ct
+from common.io.photographs import read_rgb
 
 from .datalist_header import Header, read_header
 from .label_maps import read_label_map
@@ -87,12 +88,7 @@ class Case:
 
     def _read_picture(self) -> tuple[np.ndarray, np.ndarray]:
         """Pixels (r, c, 1, 3) and labels (r, c, 1)."""
-        if self.image.suffix.lower() not in PLAIN_SUFFIXES:
-            raise InputError(
-                f"{self.image.name}: expected a picture (PNG, JPEG, TIFF), got '{self.image.suffix}': "
-                "convert it, or set modality to CT"
-            )
-        pixels = read_picture(self.image)[0]
+        pixels = read_rgb(self.image)
         labels = read_label_map(self.label)
         if labels.values.shape != pixels.shape[:2]:
             raise InputError(
@@ -103,8 +99,6 @@ class Case:
 
     def _read_volume(self) -> tuple[np.ndarray, np.ndarray]:
         """HU (r, c, slices) and labels (r, c, slices), both in the axial view."""
-        from common.io.ct_volume import read_ct
-
         volume = read_ct(self.image, self.series)
         labels = read_label_map(self.label).on_grid(volume.affine_ras_mm, volume.shape)
         return volume.to_axial().voxels, volume.orientation.to_axial(labels)
