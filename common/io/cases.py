@@ -55,7 +55,7 @@ def find_cases(path: str | Path) -> list[Case]:
     dicom = [
         file for file, where in zip(files, plain, strict=True) if not _stands_alone(where) and is_dicom(file)
     ]
-    cases = alone + _dicom_cases(path, dicom)
+    cases = alone + _dicom_cases(path, dicom, bool(alone))
     if not cases:
         raise InputError(
             f"{path.name}: expected cases (DICOM CT, zip, NIfTI, NRRD, pictures), got {len(files)} others: "
@@ -91,25 +91,26 @@ def _is_photograph(instance: Instance) -> bool:
     return instance.sop_class_uid in PHOTOGRAPH_CLASSES and instance.modality not in ("CT", "MR", "PT")
 
 
-def _dicom_cases(root: Path, files: list[StoredFile]) -> list[Case]:
+def _dicom_cases(root: Path, files: list[StoredFile], in_company: bool) -> list[Case]:
     instances = scan_files(files)
     pictures = [Path(one.file.folder) / one.file.name for one in instances if _is_photograph(one)]
     slices = [one for one in instances if not _is_photograph(one)]
     studies: dict[tuple[str, str], list[Instance]] = {}
     for one in slices:
         studies.setdefault((one.patient, one.study_uid or one.file.folder), []).append(one)
-    found = [case for study in studies.values() if (case := _study_case(root, study, slices))]
+    alone = len(studies) == 1 and not pictures and not in_company
+    found = [case for study in studies.values() if (case := _study_case(root, study, slices, alone))]
     if slices and not found and not pictures:
         choose_series(group_series(slices), root.name)  # refuses, and says what was found instead
     return [Case(picture, "picture", None, _name(picture, root)) for picture in pictures] + found
 
 
-def _study_case(root: Path, study: list[Instance], slices: list[Instance]) -> Case | None:
-    """The study's folder, with a series only where another study shares it; None for a study without a CT."""
+def _study_case(root: Path, study: list[Instance], slices: list[Instance], alone: bool) -> Case | None:
+    """The study's folder (alone: the root), a series only where others share it; None without a CT."""
     series = group_series(study)
     if all(one.reason for one in series):
         return None
-    if len(study) == len(slices):
+    if alone:
         return Case(root, "ct", None, root.name)
     folder = Path(os.path.commonpath([one.file.folder for one in study]))
     around = [one for one in slices if Path(one.file.folder).is_relative_to(folder)]
