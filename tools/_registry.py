@@ -40,10 +40,14 @@ class UrlSource:
 
 @dataclass(frozen=True)
 class Converter:
-    """`function` ("package.module:name") is called with source, target and classifier_json, all paths."""
+    """`function` ("package.module:name") is called with source, target and the `files`, all paths.
+
+    Attributes:
+        files: argument -> file of the repository that the conversion reads besides the source.
+    """
 
     function: str
-    classifier_json: str
+    files: dict[str, str]
 
 
 @dataclass(frozen=True)

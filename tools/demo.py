@@ -1,4 +1,4 @@
-"""Every bundle on a real sample: gets weights and sample, runs the bundle's inference, names what it wrote.
+"""Every bundle on a sample: gets weights and sample, runs the bundle's inference, names what it wrote.
 
     python3 tools/demo.py [--bundle NAME] [--output DIR]
 
@@ -23,14 +23,20 @@ class Demo:
     """How one bundle is shown.
 
     Attributes:
-        sample: entry of weights.json that is the input.
+        sample: entry of weights.json that is the input; with `maker` the path that it makes.
         option: option of the bundle's inference.json that takes the input.
         meanings: what a person finds in each result, by a pattern of its name; the most important first.
+        options: further options of the inference.
+        maker: tool that generates the sample ("make PATH") and judges a result ("score PATH --result FILE").
+        judged: the result that the maker judges.
     """
 
     sample: str
     option: str
     meanings: tuple[tuple[str, str], ...]
+    options: tuple[str, ...] = ()
+    maker: str = ""
+    judged: str = ""
 
 
 DEMOS = {
@@ -47,7 +53,26 @@ DEMOS = {
             ("scale.json", "the verdict with everything that led to it"),
             ("doctor.json", "what the file says about its own resolution, and whether the content agrees"),
         ),
-    )
+    ),
+    "ksam_kidney_seg": Demo(
+        sample=".cache/samples/kidney_phantom",
+        option="--input",
+        meanings=(
+            (
+                "report.html",
+                "the report: volumes, pictures, how sure, the examples used (open it in a browser)",
+            ),
+            ("slices.png", "slices with the outlines, enlarged, and where the examples disagree"),
+            ("coronal.png", "everything that was found, from the front"),
+            ("prompts.png", "the example slices that told the network what to segment"),
+            ("*_seg.nii.gz", "label map: 1 cortex, 2 medulla, 3 artery"),
+            ("*_seg.dcm", "the same as DICOM Segmentation"),
+            ("volumes.json", "millilitres by side, with everything that led to them"),
+        ),
+        options=("--prompts", "bundles/ksam_kidney_seg/prompts/kidney_phantom"),
+        maker="tools/phantoms/kidney_sample.py",
+        judged="kidney_phantom_seg.nii.gz",
+    ),
 }
 
 
@@ -86,10 +111,10 @@ def show(name: str, demo: Demo, output: Path) -> int:
     status = run([str(ROOT / "tools" / "weights.py"), "get", "--bundle", name])
     if status:
         return status
-    (sample,) = _registry.select(_registry.load_registry(), demo.sample, None)
-    say(f"== {name} on {sample.target}")
+    sample = bring_sample(demo)
+    say(f"== {name} on {shorten(sample)}")
     started_s = time.time()
-    status = run(build_command(name, demo.option, sample.target_path, output))
+    status = run([*build_command(name, demo.option, sample, output), *demo.options])
     if status:
         print(
             f"error: {name}: the inference ended with status {status}: its message is above", file=sys.stderr
@@ -98,7 +123,26 @@ def show(name: str, demo: Demo, output: Path) -> int:
     say(f"== {name}: done after {clock(time.time() - started_s)}")
     for line in describe_results(demo, output, started_s):
         say(line)
+    if demo.judged:
+        return run([str(ROOT / demo.maker), "score", str(sample), "--result", str(output / demo.judged)])
     return 0
+
+
+def bring_sample(demo: Demo) -> Path:
+    """The input: an entry that was fetched, or generated when it is not there. Raises ToolError."""
+    if not demo.maker:
+        (sample,) = _registry.select(_registry.load_registry(), demo.sample, None)
+        return sample.target_path
+    path = ROOT / demo.sample
+    if not path.exists():
+        say(f"generating {demo.sample}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        status = run([str(ROOT / demo.maker), "make", str(path)])
+        if status:
+            raise ToolError(
+                f"expected {demo.maker} to make the sample, got status {status}: its message is above"
+            )
+    return path
 
 
 def build_command(name: str, option: str, sample: Path, output: Path) -> list[str]:

@@ -150,11 +150,8 @@ def convert_one(entry: Entry) -> None:
     say(f"{entry.name}: converting to {entry.target}")
     with _registry.replacing(entry.target_path) as temporary:
         try:
-            function(
-                source=entry.original_path,
-                classifier_json=entry.root / entry.converter.classifier_json,
-                target=temporary,
-            )
+            files = {name: entry.root / path for name, path in entry.converter.files.items()}
+            function(source=entry.original_path, target=temporary, **files)
         except Exception as error:  # whatever the converter meets ends in one line
             raise ToolError(f"{entry.name}: the conversion failed: {error}") from error
         if _registry.state_of(temporary, entry.target_sha256) != "ok":

@@ -98,4 +98,38 @@ def test_every_bundle_has_a_demo_with_a_known_sample() -> None:
     bundles = {path.parents[1].name for path in (ROOT / "bundles").glob("*/configs/inference.json")}
     assert bundles == set(demo.DEMOS)
     samples = {entry.name for entry in _registry.load_registry() if entry.kind == "sample"}
-    assert {row.sample for row in demo.DEMOS.values()} <= samples
+    for row in demo.DEMOS.values():
+        assert (ROOT / row.maker).is_file() if row.maker else row.sample in samples
+
+
+MAKER = """
+import sys
+from pathlib import Path
+
+command, path, *rest = sys.argv[1:]
+if command == "make":
+    Path(path).write_text("made")
+else:
+    print("judged", rest)
+"""
+
+
+def test_generated_sample_is_made_once_and_the_result_is_judged(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (toy / "tools" / "maker.py").write_text(MAKER)
+    made = replace(TOY, sample="cache/made.bin", maker="tools/maker.py", judged="b.png")
+    monkeypatch.setattr(demo, "DEMOS", {"toy": made})
+    assert demo.main(["--output", str(toy / "results")]) == 0
+    assert (toy / "cache" / "made.bin").read_text() == "made"
+    assert f"judged ['--result', '{toy}/results/toy/b.png']" in capfd.readouterr().out
+    (toy / "cache" / "made.bin").write_text("kept")
+    assert demo.main(["--output", str(toy / "results")]) == 0
+    assert (toy / "cache" / "made.bin").read_text() == "kept"
+
+
+def test_sample_that_cannot_be_made_ends_the_demo(toy: Path) -> None:
+    (toy / "tools" / "maker.py").write_text("import sys; sys.exit(3)")
+    made = replace(TOY, sample="made.bin", maker="tools/maker.py")
+    with pytest.raises(ToolError, match="expected tools/maker.py to make the sample, got status 3"):
+        demo.bring_sample(made)

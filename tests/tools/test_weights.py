@@ -97,7 +97,9 @@ def converted(entry: _registry.Entry, tmp_path: Path) -> _registry.Entry:
     module = f"toy_{tmp_path.name.replace('-', '_')}"  # a new module for each test
     (bundle / f"{module}.py").write_text(CONVERTER)
     (bundle / "classifier.json").write_text("{}")
-    converter = _registry.Converter(f"{module}:import_weights", "bundles/toy/classifier.json")
+    converter = _registry.Converter(
+        f"{module}:import_weights", {"classifier_json": "bundles/toy/classifier.json"}
+    )
     return replace(entry, converter=converter, target_sha256=sha256(CONTENT[::-1] + b"{}"))
 
 
@@ -451,7 +453,7 @@ def test_table_is_complete() -> None:
             assert re.fullmatch(r"[\w-]+==[\w.]+", entry.source.requirement)
         if entry.converter:
             assert re.fullmatch(r"[0-9a-f]{64}", entry.target_sha256 or "")
-            assert (ROOT / entry.converter.classifier_json).is_file()
+            assert all((ROOT / path).is_file() for path in entry.converter.files.values())
 
 
 @pytest.mark.parametrize("text", ["{", '{"entries": [{"name": "x"}]}', "{}"])
@@ -468,5 +470,5 @@ def test_fetched_weights_are_the_recorded_ones() -> None:
     (entry,) = _registry.select(_registry.load_registry(), "capricorn-densenet121", None)
     assert entry.state() == "ok"
     assert entry.converter is not None
-    described = json.loads((ROOT / entry.converter.classifier_json).read_text(encoding="utf-8"))
+    described = json.loads((ROOT / entry.converter.files["classifier_json"]).read_text(encoding="utf-8"))
     assert described["weights"]["sha256"] == entry.target_sha256

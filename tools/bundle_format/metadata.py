@@ -173,10 +173,11 @@ def check_labels(bundle: Bundle) -> Iterator[str]:
 
 
 def check_channel_def(bundle: Bundle) -> Iterator[str]:
-    """The channels of `pred` are exactly the rows of labels.json."""
+    """The channels of `pred` are the rows of labels.json, or those rows without the background at 0."""
     declared = bundle.metadata["network_data_format"]["outputs"]["pred"].get("channel_def")
     named = {str(row["value"]): row["name"] for row in bundle.labels}
-    if declared != named:
+    structures = [row["name"] for row in bundle.labels if row["value"] != 0 or row["name"] != "background"]
+    if declared not in (named, {str(channel): name for channel, name in enumerate(structures)}):
         different = sorted({*named, *(declared or {})}, key=str)
         wrong = [key for key in different if (declared or {}).get(key) != named.get(key)]
         yield f"metadata.json: channel_def of pred differs from labels.json in channel {', '.join(wrong)}"

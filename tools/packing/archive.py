@@ -16,8 +16,8 @@ import yaml
 from common.errors import ConfigError, InputError
 
 TOP_FILES = ("LICENSE", "large_files.yml")
-FOLDERS = ("configs", "docs", "models")
-LEFT_OUT = re.compile(r"(^|/)(\..*|__pycache__|tests?|[^/]*\.(pyc|pyo|tmp|orig|bak)|[^/]*~)(/|$)")
+FOLDERS = ("configs", "docs", "models", "prompts")
+LEFT_OUT = re.compile(r"(^|/)(\..*|__pycache__|cache|tests?|[^/]*\.(pyc|pyo|tmp|orig|bak)|[^/]*~)(/|$)")
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 
 

@@ -15,11 +15,11 @@ from common.errors import BundleError, ConfigError, InputError
 from common.io.cases import Case, find_cases
 from common.io.ct_volume import CtVolume, read_ct
 from common.io.files import write_json
-from common.io.pictures import read_rgb
+from common.io.photographs import read_rgb
 
 from .frame import Frame, build_frame, build_volume_frame
-from .inferer import SlicePrediction, VolumePrediction
 from .postprocess import keep_largest_labels
+from .predictions import SlicePrediction, VolumePrediction
 from .results import Results, describe_input, describe_picture, describe_volume, write_results
 from .segmenter import Segmenter
 from .shown import find_doubt, show_picture, show_volume
@@ -104,7 +104,8 @@ def predict(image: Image, frame: Frame, segmenter: Segmenter) -> Prediction:
         answer = segmenter.predict_slice(image.pixels, frame, None)
         doubt = find_doubt(answer.disagreement, answer.overlaps)
         return Prediction(answer.labels(), describe_slice_sureness(answer), (answer.templates,), doubt)
-    found = segmenter.predict_volume(image.pixels, frame)
+    slice_mm = float(image.volume.spacing_mm[2])
+    found = segmenter.predict_volume(image.pixels, frame, slice_mm)
     return Prediction(found.labels, describe_sureness(found), found.templates)
 
 

@@ -12,11 +12,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from common.engines.torch_engine import find_device
 from common.errors import ConfigError, InputError
 
 from .frame import Frame, Window, build_frame
-from .inferer import KnowledgePromptInferer, SlicePrediction, VolumePrediction, gather_volume
+from .inferer import KnowledgePromptInferer
 from .network import KSam
+from .predictions import SlicePrediction, VolumePrediction, gather_volume
 from .structures import Structure, read_structures
 from .templates import Task, image_modality
 
@@ -45,8 +47,8 @@ class Segmenter(Protocol):
     def predict_slice(self, image: np.ndarray, frame: Frame, position: float | None) -> SlicePrediction:
         """One slice (r, c) HU or picture (r, c, 3)."""
 
-    def predict_volume(self, voxels: np.ndarray, frame: Frame) -> VolumePrediction:
-        """A volume (R, C, Z) HU."""
+    def predict_volume(self, voxels: np.ndarray, frame: Frame, slice_mm: float) -> VolumePrediction:
+        """A volume (R, C, Z) HU with the distance of its slices."""
 
     def describe_run(self) -> dict[str, Any]:
         """What a result says about "weights", "engine" and "settings"."""
@@ -87,13 +89,15 @@ class TaskSegmenter:
 
     def describe_run(self) -> dict[str, Any]:
         settings = asdict(self.inferer.settings)
+        if self.inferer.consistency.is_on:
+            settings["consistency"] = asdict(self.inferer.consistency)
         return {**describe_network(self.network, self.engine), "settings": settings}
 
     def predict_slice(self, image: np.ndarray, frame: Frame, position: float | None) -> SlicePrediction:
         return self.inferer.predict_slice(image, self.engine, position=position, frame=frame)
 
-    def predict_volume(self, voxels: np.ndarray, frame: Frame) -> VolumePrediction:
-        return self.inferer.predict_volume(voxels, self.engine, frame)
+    def predict_volume(self, voxels: np.ndarray, frame: Frame, slice_mm: float) -> VolumePrediction:
+        return self.inferer.predict_volume(voxels, self.engine, frame, slice_mm=slice_mm)
 
     def describe(self, used: Sequence[Sequence[Sequence[str]]]) -> dict[str, Any]:
         counts = count_used(used, self.structures)
@@ -176,7 +180,7 @@ class BankSegmenter:
         nothing = tuple(np.zeros((0, 2)) for _ in range(count))
         return SlicePrediction(self.structures, logits, np.zeros_like(logits), nothing, used)
 
-    def predict_volume(self, voxels: np.ndarray, frame: Frame) -> VolumePrediction:
+    def predict_volume(self, voxels: np.ndarray, frame: Frame, slice_mm: float) -> VolumePrediction:
         return gather_volume(self._slices(voxels, frame), voxels.shape, self.structures)
 
     def _slices(self, voxels: np.ndarray, frame: Frame) -> Iterator[SlicePrediction]:
@@ -238,6 +242,7 @@ def build_segmenter(
     labels: str | Path,
     window: Mapping[str, float] | None = None,
     crop: str = "none",
+    device: str = "cpu",
 ) -> Segmenter:
     """The segmenter of a config.
 
@@ -247,10 +252,12 @@ def build_segmenter(
         labels: labels.json with the structures of the bank.
         window: {"center_hu", "width_hu"} of the bank's examples; None: they are pictures.
         crop: of the bank's examples.
+        device: where the network runs.
 
     Raises:
-        ConfigError: neither a task nor a bank, or a bank of other structures.
+        ConfigError: neither a task nor a bank, a bank of other structures, or a device that is not there.
     """
+    network.to(find_device(device))
     if inferer.task is not None:
         return TaskSegmenter(network, inferer)
     shown = None if window is None else Window(**window)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .frame import Frame
-from .inferer import relative_position
 from .pictures import Panel
 from .segmenter import Segmenter
 from .structures import Structure, mask_of
+from .templates import relative_position
 
 MAX_SLICES = 4
 MAX_PICTURE_PX = 1500
