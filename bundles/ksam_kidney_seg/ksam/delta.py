@@ -114,9 +114,9 @@ def load_delta(network: KSam, delta: Delta | str | Path, structures: int = 0) ->
     _check(network, delta, structures)
     trained = {key: value for key, value in delta.state.items() if not key.startswith(_BANK)}
     bank = {key[len(_BANK) :]: value for key, value in delta.state.items() if key.startswith(_BANK)}
-    network.bank.load_state_dict(bank)
     frozen = {k: v for k, v in network.state_dict().items() if k not in network.trained_names}
     load_state(network, frozen | trained, delta.card.name)
+    network.bank.load_state_dict(bank)
     network.bank.names, network.card = delta.structures, delta.card
     network.train(network.training)  # drops what is kept of the former bank
 

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from common.errors import ConfigError, InputError
+from common.layers.lora import add_lora
 from common.layers.match_decoder import MatchDecoder, Matched
 from common.layers.match_features import MatchFeatures
 from common.layers.pr_adaptor import PrAdaptor
@@ -44,7 +45,7 @@ class KSam(nn.Module):
     templates and structures: forward(x, i, m) is segment(encode(x), read_prompt(encode(i), i, m)).
 
     Args:
-        sam: with its weights.
+        sam: with its weights; changed in place (LoRA, what is trained).
         options: the architecture.
         structures: n of a placeholder bank, see `PromptBank`.
 
@@ -55,6 +56,8 @@ class KSam(nn.Module):
 
     def __init__(self, sam: Sam, options: KSamOptions, structures: int = 0) -> None:
         super().__init__()
+        if options.lora_rank:
+            add_lora(sam.image_encoder, options.lora_rank, options.lora_targets)
         self.sam, self.options = sam, options
         self.image_size = sam.image_size
         self.pr_adaptor = PrAdaptor(sam.image_size, 4 * sam.grid)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import ClassifierError, ConfigError
-from common.layers.lora import add_lora
 from common.networks.sam import build_sam
 from common.networks.sam_weights import hash_file, load_backbone
 from common.networks.state_dict import load_state, read_state
@@ -90,8 +89,6 @@ def build_network(
 def _assemble(options: KSamOptions, weights: str | Path | None, structures: int) -> KSam:
     sam = build_sam(options.backbone, options.image_size or None)
     sha256 = "" if weights is None else load_backbone(sam, Path(weights))
-    if options.lora_rank:
-        add_lora(sam.image_encoder, options.lora_rank, options.lora_targets)
     network = KSam(sam, options, structures)
     network.base_name, network.base_sha256 = "" if weights is None else Path(weights).name, sha256
     return network

@@ -49,7 +49,8 @@ def build_prior(options: KSamOptions, grid: int) -> SimilarityPrior:
     if edge < 1 or grid % edge or (options.prior_cells and edge % options.prior_cells):
         raise ConfigError(
             f"prior_grid: expected a number that divides {grid}, the grid of the features, and that "
-            f"prior_cells divides, got {edge} with {options.prior_cells} cells: take prior_grid {grid} and prior_cells 4"
+            f"prior_cells divides, got {edge} with {options.prior_cells} cells: "
+            f"take prior_grid {grid} and prior_cells 4"
         )
     return SimilarityPrior(
         CHANNELS,
