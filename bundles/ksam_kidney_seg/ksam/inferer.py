@@ -3,86 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from monai.inferers import Inferer
-from monai.networks.utils import eval_mode
 from torch import nn
 from tqdm import tqdm
 
 from common.errors import ConfigError, InputError
 
-from .agreement import expected_dice
+from .consistency import Consistency, build_consistency, predict_squares
+from .eager import EagerNetwork, weights_version
 from .frame import Frame, build_frame
-from .postprocess import label_map, masks_from_logits
-from .predictor import Candidates, PromptSettings, SquarePrediction, SquarePredictor
+from .predictions import SlicePrediction, VolumePrediction, gather_volume, to_slice
+from .predictor import Candidates, PromptSettings, SquarePredictor
 from .prompt_cache import FeatureFiles, hash_settings, hash_weights
 from .prompts import load_task
-from .structures import Structure
 from .template_reader import PromptNetwork, TemplateReader
 from .templates import Task, Template, image_modality, relative_position
 
-
-@dataclass(frozen=True, eq=False)
-class SlicePrediction:
-    """The answer for one slice.
-
-    Attributes:
-        structures: n of them, in the order of the maps.
-        logits: (n, r, c) float32; above 0 inside, of each structure taken alone.
-        disagreement: (n, r, c) standard deviation over the templates, 0..0.5.
-        overlaps: for each structure (pairs, 2) slice pixels, see `agreement.count_overlaps`.
-        templates: for each structure the ids of the templates used, best first.
-        members: structure name -> template id -> (r, c) logits of that template alone, where asked for.
-    """
-
-    structures: tuple[Structure, ...]
-    logits: np.ndarray
-    disagreement: np.ndarray
-    overlaps: tuple[np.ndarray, ...]
-    templates: tuple[tuple[str, ...], ...]
-    members: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
-
-    @property
-    def probabilities(self) -> np.ndarray:
-        """(n, r, c) 0..1."""
-        return torch.from_numpy(self.logits).sigmoid().numpy()
-
-    @property
-    def expected_dice(self) -> np.ndarray:
-        """(n,), see `agreement.expected_dice`; NaN with one template."""
-        return np.array([expected_dice(counts) for counts in self.overlaps])
-
-    def masks(self) -> np.ndarray:
-        """(n, r, c) bool: exclusive among siblings, children inside their parent."""
-        return masks_from_logits(self.logits, self.structures)
-
-    def labels(self) -> np.ndarray:
-        """(r, c) uint8 label map."""
-        return label_map(self.masks(), self.structures)
-
-
-@dataclass(frozen=True, eq=False)
-class VolumePrediction:
-    """The answer for a volume.
-
-    Attributes:
-        structures: n of them.
-        labels: (R, C, Z) uint8; `structures.mask_of` gives a structure's mask.
-        expected_dice: (n,) over the whole volume, see `agreement.expected_dice`; NaN with one template.
-        disagreement: (n,) mean standard deviation inside each structure, 0..0.5; NaN where it was not found.
-        templates: for each slice and structure the ids of the templates used.
-    """
-
-    structures: tuple[Structure, ...]
-    labels: np.ndarray
-    expected_dice: np.ndarray
-    disagreement: np.ndarray
-    templates: tuple[tuple[tuple[str, ...], ...], ...]
+__all__ = ["EagerNetwork", "KnowledgePromptInferer", "SlicePrediction", "VolumePrediction", "gather_volume"]
 
 
 class KnowledgePromptInferer(Inferer):
@@ -98,6 +40,7 @@ class KnowledgePromptInferer(Inferer):
         retrieval, templates, average, batch_size: see `predictor.PromptSettings`.
         cache: keep the features of templates in the task's folder.
         progress: show a bar for volumes.
+        consistency: how slices of a volume help each other, see `consistency.Consistency`; None: not at all.
 
     Raises:
         InputError: the task cannot be read.
@@ -113,10 +56,12 @@ class KnowledgePromptInferer(Inferer):
         batch_size: int = PromptSettings.batch_size,
         cache: bool = True,
         progress: bool = False,
+        consistency: Mapping[str, Any] | Consistency | None = None,
     ) -> None:
         self.task = load_task(task) if isinstance(task, (str, Path)) else task
         self.settings = PromptSettings(retrieval, templates, average, batch_size)
         self.cache, self.progress = cache, progress
+        self.consistency = build_consistency(consistency)
         self._made_for: tuple[Any, ...] = ()
         self._predictor: SquarePredictor | None = None
 
@@ -183,17 +128,24 @@ class KnowledgePromptInferer(Inferer):
         network: nn.Module | PromptNetwork,
         frame: Frame | None = None,
         task: Task | None = None,
+        slice_mm: float | None = None,
     ) -> Iterator[SlicePrediction]:
-        """Segment a volume from its lowest slice to its highest; holds one slice at a time.
+        """Segment a volume from its lowest slice to its highest.
+
+        Holds one slice at a time, unless slices help each other.
 
         Args:
             voxels: (R, C, Z) HU, as `AxialView.voxels`.
             network, frame, task: as in `predict_slice`.
+            slice_mm: distance of slices; needed for smoothing only.
 
         Raises:
             InputError, ConfigError: as `predict_slice`.
         """
         check_volume(voxels)
+        if self.consistency.is_on:
+            yield from self._iterate_consistent(voxels, network, frame, self._task(task), slice_mm)
+            return
         slices = tqdm(range(voxels.shape[2]), "slices", unit="slice", disable=not self.progress)
         for z in slices:
             place = relative_position(z, voxels.shape[2])
@@ -205,10 +157,26 @@ class KnowledgePromptInferer(Inferer):
         network: nn.Module | PromptNetwork,
         frame: Frame | None = None,
         task: Task | None = None,
+        slice_mm: float | None = None,
     ) -> VolumePrediction:
         """Segment a volume. Arguments and errors as in `iterate_volume`."""
         task = self._task(task)
-        return gather_volume(self.iterate_volume(voxels, network, frame, task), voxels.shape, task.structures)
+        slices = self.iterate_volume(voxels, network, frame, task, slice_mm)
+        return gather_volume(slices, voxels.shape, task.structures)
+
+    def _iterate_consistent(
+        self,
+        voxels: np.ndarray,
+        network: nn.Module | PromptNetwork,
+        frame: Frame | None,
+        task: Task,
+        slice_mm: float | None,
+    ) -> Iterator[SlicePrediction]:
+        task.check_input("CT")
+        predictor, candidates = self.predictor(network, task), candidates_of(task)
+        options = (self.consistency, slice_mm, self.progress)
+        for answer, found in predict_squares(predictor, voxels, frame, task, candidates, *options):
+            yield to_slice(answer, found, task.structures)
 
     def predictor(self, network: nn.Module | PromptNetwork, task: Task) -> SquarePredictor:
         """What runs the network on squares; made anew when weights, window, crop or folder change."""
@@ -219,11 +187,12 @@ class KnowledgePromptInferer(Inferer):
 
     def _make_predictor(self, network: nn.Module | PromptNetwork, task: Task) -> SquarePredictor:
         engine = EagerNetwork(network) if isinstance(network, nn.Module) else network
-        folder = task.folder if self.cache and isinstance(network, nn.Module) else None
-        weights = hash_weights(network) if folder is not None and isinstance(network, nn.Module) else ""
-        files = FeatureFiles(
-            folder, hash_settings(weights, "fp32", engine.image_size, task.window, task.crop)
-        )
+        folder = task.folder if self.cache else None
+        key = ""
+        if folder is not None:
+            view = (engine.image_size, task.window, task.crop)
+            key = hash_settings(hash_weights(engine.network), sorted(engine.describe().items()), view)
+        files = FeatureFiles(folder, key)
         return SquarePredictor(engine, TemplateReader(engine, task.window, task.crop, files), self.settings)
 
     def _task(self, task: Task | None) -> Task:
@@ -231,54 +200,6 @@ class KnowledgePromptInferer(Inferer):
         if task is None:
             raise ConfigError("prompts: expected a task folder, got none: set prompts to one")
         return task
-
-
-class EagerNetwork:
-    """KSam as it is, in eval mode; the reference for the engines.
-
-    Args:
-        network: KSam, on any device.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        self._network: Any = network
-        self.image_size: int = self._network.image_size
-
-    def encode(self, image: torch.Tensor) -> torch.Tensor:
-        return self._run("encode", image)
-
-    def read_prompt(self, embedding: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> Any:
-        return self._run("read_prompt", embedding, image, mask)
-
-    def segment(self, embedding: torch.Tensor, knowledge: Any) -> torch.Tensor:
-        return self._run("segment", embedding, knowledge)
-
-    @torch.inference_mode()
-    def _run(self, name: str, *tensors: Any) -> Any:
-        device = next(self._network.parameters()).device
-        with eval_mode(self._network):
-            return getattr(self._network, name)(*(move(tensor, device) for tensor in tensors))
-
-
-def move(value: Any, device: torch.device) -> Any:
-    """A tensor or a named tuple of tensors on another device."""
-    return (
-        value.to(device)
-        if isinstance(value, torch.Tensor)
-        else type(value)(*(move(v, device) for v in value))
-    )
-
-
-def weights_version(network: nn.Module | PromptNetwork) -> tuple[Any, ...]:
-    """Changes whenever a parameter or buffer is replaced or written to; costs no pass over the values."""
-    if not isinstance(network, nn.Module):
-        return (id(network),)
-    tensors = (*network.parameters(), *network.buffers())
-    return (id(network), *((id(tensor), tensor.data_ptr(), _version(tensor)) for tensor in tensors))
-
-
-def _version(tensor: torch.Tensor) -> int:
-    return 0 if tensor.is_inference() else tensor._version  # inference tensors cannot be trained further
 
 
 def candidates_of(task: Task, templates: Sequence[Template] | None = None) -> Candidates:
@@ -292,51 +213,6 @@ def candidates_of(task: Task, templates: Sequence[Template] | None = None) -> Ca
             task.name, task.modality, task.window, task.crop, task.structures, tuple(templates), task.licence
         )
     return {name: task.templates_of(name) for name in task.structure_names}
-
-
-def to_slice(
-    answer: SquarePrediction, frame: Frame, structures: tuple[Structure, ...], members: bool = False
-) -> SlicePrediction:
-    """From the network's square to the slice; outside the square nothing is found and nothing doubted."""
-    pixels = (frame.box_px[2] / frame.size_px) ** 2
-    return SlicePrediction(
-        structures=structures,
-        logits=frame.to_slice(answer.logits),
-        disagreement=np.clip(frame.to_slice(answer.disagreement), 0.0, 0.5),
-        overlaps=tuple(counts * pixels for counts in answer.overlaps),
-        templates=tuple(tuple(template.id for template in chosen) for chosen in answer.used),
-        members=_name_members(answer, frame, structures) if members else {},
-    )
-
-
-def _name_members(
-    answer: SquarePrediction, frame: Frame, structures: tuple[Structure, ...]
-) -> dict[str, dict[str, np.ndarray]]:
-    found = {}
-    for structure, chosen, logits in zip(structures, answer.used, answer.members, strict=True):
-        maps = frame.to_slice(logits.float().cpu().numpy())
-        found[structure.name] = {template.id: part for template, part in zip(chosen, maps, strict=True)}
-    return found
-
-
-def gather_volume(
-    slices: Iterator[SlicePrediction], shape: tuple[int, ...], structures: tuple[Structure, ...]
-) -> VolumePrediction:
-    """Label map and summary of slices that come from the lowest to the highest."""
-    labels = np.zeros(shape, dtype=np.uint8)
-    overlaps: list[Any] = [0.0] * len(structures)
-    doubt, area = np.zeros(len(structures)), np.zeros(len(structures))
-    used = []
-    for z, prediction in enumerate(slices):
-        masks = prediction.masks()
-        labels[:, :, z] = label_map(masks, structures)
-        overlaps = [total + counts for total, counts in zip(overlaps, prediction.overlaps, strict=True)]
-        doubt += (prediction.disagreement * masks).sum((1, 2))
-        area += masks.sum((1, 2))
-        used.append(prediction.templates)
-    expected = np.array([expected_dice(counts) for counts in overlaps])
-    means = np.where(area > 0, doubt / np.maximum(area, 1), np.nan)
-    return VolumePrediction(structures, labels, expected, means, tuple(used))
 
 
 def check_volume(voxels: np.ndarray) -> None:

@@ -34,6 +34,7 @@ def round_trip_dice(
     predicted = (logits > 0).float()
     if not predicted.any():
         return 0.0
-    back = network.segment(template_embedding, network.read_prompt(embedding, image, predicted)) > 0
+    knowledge = network.read_prompt(embedding, image, predicted)
+    back = network.segment(template_embedding, knowledge).cpu() > 0
     truth = template_mask >= 0.5
     return float(2 * (back & truth).sum() / (back.sum() + truth.sum()).clamp(min=1))

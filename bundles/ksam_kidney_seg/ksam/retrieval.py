@@ -62,7 +62,7 @@ def score_position(position: float | None) -> Score:
 
 def describe_embedding(embedding: torch.Tensor) -> torch.Tensor:
     """Mean over the image's tokens, of length 1. (1, C, g, g) -> (C,)."""
-    return torch.nn.functional.normalize(embedding.float().mean(dim=(0, 2, 3)), dim=0)
+    return torch.nn.functional.normalize(embedding.float().mean(dim=(0, 2, 3)), dim=0).cpu()
 
 
 def score_nearest(embedding: torch.Tensor, describe: Callable[[Template], torch.Tensor]) -> Score:

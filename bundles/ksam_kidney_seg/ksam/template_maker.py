@@ -13,7 +13,7 @@ import numpy as np
 from common.errors import InputError
 from common.io.ct_volume import CtVolume, read_ct
 from common.io.dicom_seg_masks import SegmentMask, read_dicom_seg
-from common.io.pictures import PLAIN_SUFFIXES, read_picture
+from common.io.pictures import PLAIN_SUFFIXES, read_rgb
 
 from .label_maps import LabelMap, read_label_map
 from .structures import Code
@@ -76,7 +76,7 @@ def read_labelled(
         InputError: not readable, labels of another grid, or a structure without any label.
     """
     volume = None if is_picture(image) else read_ct(image, series)
-    pixels = read_picture(image)[0][:, :, None] if volume is None else volume.to_axial().voxels
+    pixels = read_rgb(image)[:, :, None] if volume is None else volume.to_axial().voxels
     reader = _LabelReader(volume, pixels.shape)
     if not rules and labels is not None and is_dicom(labels):
         rules = [StructureRule(segment.label) for segment in reader.segments(labels)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import torch
+from torch import nn
 
 from .frame import Frame, Window, build_frame
 from .prompt_cache import FeatureFiles, RecentStore
@@ -21,9 +23,14 @@ class PromptNetwork(Protocol):
 
     Attributes:
         image_size: S.
+        network: what it was made of, for the hash of the weights.
     """
 
     image_size: int
+    network: nn.Module
+
+    def describe(self) -> dict[str, str]:
+        """Engine, precision, device and version."""
 
     def encode(self, image: torch.Tensor) -> torch.Tensor:
         """(B, 3, S, S) RGB 0..255 -> (B, C, g, g)."""
@@ -49,11 +56,13 @@ class TemplateReader:
         self._network, self._window, self._crop, self._files = network, window, crop, files
         self._embeddings: RecentStore[torch.Tensor] = RecentStore(KEPT_EMBEDDINGS_BYTES)
         self._knowledge: RecentStore[Any] = RecentStore(KEPT_KNOWLEDGE_BYTES)
+        self._frames: WeakKeyDictionary[Template, Frame] = WeakKeyDictionary()
         self._descriptors: RecentStore[torch.Tensor] = RecentStore(KEPT_EMBEDDINGS_BYTES)
 
     def frame(self, template: Template) -> Frame:
         """The square that the network sees of the template."""
-        return build_frame(template.image, self._crop, self._network.image_size)
+        found = self._frames.get(template)
+        return found or build_frame(template.image, self._crop, self._network.image_size)
 
     def image(self, template: Template) -> torch.Tensor:
         """(1, 3, S, S) RGB 0..255."""
@@ -74,9 +83,10 @@ class TemplateReader:
             self._embeddings.put(template, found)
         return found
 
-    def remember(self, template: Template, embedding: torch.Tensor) -> None:
-        """Keep the embedding (1, C, g, g) of a slice that was encoded already; memory only."""
+    def remember(self, template: Template, embedding: torch.Tensor, frame: Frame) -> None:
+        """Keep the embedding (1, C, g, g) of a slice that was encoded already in a frame; memory only."""
         self._embeddings.put(template, embedding)
+        self._frames[template] = frame
 
     def descriptor(self, template: Template) -> torch.Tensor:
         """(C,) of `describe_embedding`."""

@@ -1,0 +1,119 @@
+"""What a network that was told by templates says about a slice and about a volume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from .agreement import expected_dice
+from .frame import Frame
+from .postprocess import label_map, masks_from_logits
+from .predictor import SquarePrediction
+from .structures import Structure
+
+
+@dataclass(frozen=True, eq=False)
+class SlicePrediction:
+    """The answer for one slice.
+
+    Attributes:
+        structures: n of them, in the order of the maps.
+        logits: (n, r, c) float32; above 0 inside, of each structure taken alone.
+        disagreement: (n, r, c) standard deviation over the templates, 0..0.5.
+        overlaps: for each structure (pairs, 2) slice pixels, see `agreement.count_overlaps`.
+        templates: for each structure the ids of the templates used, best first.
+        members: structure name -> template id -> (r, c) logits of that template alone, where asked for.
+    """
+
+    structures: tuple[Structure, ...]
+    logits: np.ndarray
+    disagreement: np.ndarray
+    overlaps: tuple[np.ndarray, ...]
+    templates: tuple[tuple[str, ...], ...]
+    members: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """(n, r, c) 0..1."""
+        return torch.from_numpy(self.logits).sigmoid().numpy()
+
+    @property
+    def expected_dice(self) -> np.ndarray:
+        """(n,), see `agreement.expected_dice`; NaN with one template."""
+        return np.array([expected_dice(counts) for counts in self.overlaps])
+
+    def masks(self) -> np.ndarray:
+        """(n, r, c) bool: exclusive among siblings, children inside their parent."""
+        return masks_from_logits(self.logits, self.structures)
+
+    def labels(self) -> np.ndarray:
+        """(r, c) uint8 label map."""
+        return label_map(self.masks(), self.structures)
+
+
+@dataclass(frozen=True, eq=False)
+class VolumePrediction:
+    """The answer for a volume.
+
+    Attributes:
+        structures: n of them.
+        labels: (R, C, Z) uint8; `structures.mask_of` gives a structure's mask.
+        expected_dice: (n,) over the whole volume, see `agreement.expected_dice`; NaN with one template.
+        disagreement: (n,) mean standard deviation inside each structure, 0..0.5; NaN where it was not found.
+        templates: for each slice and structure the ids of the templates used.
+    """
+
+    structures: tuple[Structure, ...]
+    labels: np.ndarray
+    expected_dice: np.ndarray
+    disagreement: np.ndarray
+    templates: tuple[tuple[tuple[str, ...], ...], ...]
+
+
+def to_slice(
+    answer: SquarePrediction, frame: Frame, structures: tuple[Structure, ...], members: bool = False
+) -> SlicePrediction:
+    """From the network's square to the slice; outside the square nothing is found and nothing doubted."""
+    pixels = (frame.box_px[2] / frame.size_px) ** 2
+    return SlicePrediction(
+        structures=structures,
+        logits=frame.to_slice(answer.logits),
+        disagreement=np.clip(frame.to_slice(answer.disagreement), 0.0, 0.5),
+        overlaps=tuple(counts * pixels for counts in answer.overlaps),
+        templates=tuple(tuple(template.id for template in chosen) for chosen in answer.used),
+        members=_name_members(answer, frame, structures) if members else {},
+    )
+
+
+def _name_members(
+    answer: SquarePrediction, frame: Frame, structures: tuple[Structure, ...]
+) -> dict[str, dict[str, np.ndarray]]:
+    found = {}
+    for structure, chosen, logits in zip(structures, answer.used, answer.members, strict=True):
+        maps = frame.to_slice(logits.float().cpu().numpy())
+        found[structure.name] = {template.id: part for template, part in zip(chosen, maps, strict=True)}
+    return found
+
+
+def gather_volume(
+    slices: Iterable[SlicePrediction], shape: tuple[int, ...], structures: tuple[Structure, ...]
+) -> VolumePrediction:
+    """Label map and summary of slices that come from the lowest to the highest."""
+    labels = np.zeros(shape, dtype=np.uint8)
+    overlaps: list[Any] = [0.0] * len(structures)
+    doubt, area = np.zeros(len(structures)), np.zeros(len(structures))
+    used = []
+    for z, prediction in enumerate(slices):
+        masks = prediction.masks()
+        labels[:, :, z] = label_map(masks, structures)
+        overlaps = [total + counts for total, counts in zip(overlaps, prediction.overlaps, strict=True)]
+        doubt += (prediction.disagreement * masks).sum((1, 2))
+        area += masks.sum((1, 2))
+        used.append(prediction.templates)
+    expected = np.array([expected_dice(counts) for counts in overlaps])
+    means = np.where(area > 0, doubt / np.maximum(area, 1), np.nan)
+    return VolumePrediction(structures, labels, expected, means, tuple(used))
