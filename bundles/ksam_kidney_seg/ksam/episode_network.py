@@ -115,7 +115,9 @@ def prepare_episode(
         for key, value in batch.items()
         if isinstance(value, torch.Tensor)
     }
-    names = [name for name in ("knowledge_image", "knowledge_mask", "knowledge_embedding") if name in moved]
+    names: list[str] = [
+        name for name in ("knowledge_image", "knowledge_mask", "knowledge_embedding") if name in moved
+    ]
     if "embedding" in moved:
         names.append("image")
     return (

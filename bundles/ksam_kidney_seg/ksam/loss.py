@@ -50,6 +50,6 @@ class KnowledgeLoss(nn.Module):
         loss = bce * F.binary_cross_entropy_with_logits(output.logits, target)
         loss = loss + dice * self.overlap(output.logits, target)
         if output.prior is not None:
-            small = F.adaptive_avg_pool2d(target, output.prior.shape[-2:])
+            small = F.adaptive_avg_pool2d(target, (output.prior.shape[-2], output.prior.shape[-1]))
             loss = loss + prior * F.binary_cross_entropy_with_logits(output.prior, small)
         return loss

@@ -6,30 +6,36 @@ import hashlib
 from typing import Any
 
 import torch
+from monai.networks.utils import eval_mode
 
+from .eager import EagerNetwork
+from .knowledge_sam import KSam
 from .prompt_cache import RecentStore
 from .template_reader import PromptNetwork
 
 KEPT_BYTES = 2**30
 
 
+def _pixels(image: torch.Tensor) -> bytes:
+    return hashlib.sha256(image.detach().cpu().contiguous().numpy().tobytes()).digest()
+
+
 class RememberedNetwork:
-    """Stands in for a network whose encoder does not change; what it encoded is looked up by its pixels.
+    """Stands in for a network whose weights do not change: what it encoded is looked up by its pixels.
 
     Args:
         network: engine.
-        kept: features so far; several networks with the same encoder may share them.
+        limit_bytes: of the features that are kept.
     """
 
-    def __init__(self, network: PromptNetwork, kept: RecentStore[torch.Tensor] | None = None) -> None:
+    def __init__(self, network: PromptNetwork, limit_bytes: int = KEPT_BYTES) -> None:
         self.network = network
-        self.kept: RecentStore[torch.Tensor] = RecentStore(KEPT_BYTES) if kept is None else kept
+        self.kept: RecentStore[torch.Tensor] = RecentStore(limit_bytes)
         self.image_size = network.image_size
 
     def encode(self, image: torch.Tensor) -> torch.Tensor:
         """(1, 3, S, S) RGB 0..255 -> (1, C, g, g)."""
-        key = hashlib.sha256(image.cpu().contiguous().numpy().tobytes()).digest()
-        found = self.kept.get(key)
+        found = self.kept.get(key := _pixels(image))
         return self.kept.put(key, self.network.encode(image)) if found is None else found
 
     def read_prompt(self, embedding: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> Any:
@@ -37,3 +43,26 @@ class RememberedNetwork:
 
     def segment(self, embedding: torch.Tensor, knowledge: Any) -> torch.Tensor:
         return self.network.segment(embedding, knowledge)
+
+
+class FrozenEncoderNetwork(EagerNetwork):
+    """A network in training whose encoder is frozen: the encoder's features are looked up by their pixels.
+
+    Args:
+        network: KSam.
+        kept: features so far; they stay right as long as the encoder does not change.
+    """
+
+    def __init__(self, network: KSam, kept: RecentStore[torch.Tensor]) -> None:
+        super().__init__(network)
+        self.network, self.kept = network, kept
+
+    @torch.inference_mode()
+    def encode(self, image: torch.Tensor) -> torch.Tensor:
+        """(1, 3, S, S) RGB 0..255 -> (1, C, g, g)."""
+        image = image.to(next(self.network.parameters()).device)
+        with eval_mode(self.network):
+            features = self.kept.get(key := _pixels(image))
+            if features is None:
+                features = self.kept.put(key, self.network.sam.image_encoder(image).float())
+            return self.network.extend(features, image)

@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from tqdm import tqdm
 
+from common.engines import Engine, build_engine
 from common.errors import ConfigError
 from common.training.processes import is_first_process, process_place
 
@@ -97,6 +98,7 @@ class EpisodeData(Dataset):
         cache_features: versions of every picture whose features are computed once and kept on disk; 0 encodes
             in every step. Needs a frozen encoder (lora_rank 0).
         cache_dir: where features are kept.
+        engine: computes them: "auto", "torch" or "openvino", see `common.engines`.
 
     Raises:
         ConfigError: features of an encoder that is trained cannot be kept.
@@ -109,6 +111,7 @@ class EpisodeData(Dataset):
         settings: EpisodeSettings,
         cache_features: int = 0,
         cache_dir: str = "cache",
+        engine: str = "auto",
     ) -> None:
         if cache_features and network.options.lora_rank:
             raise ConfigError(
@@ -116,7 +119,7 @@ class EpisodeData(Dataset):
                 "cache_features to 0, or lora_rank of the network to 0"
             )
         self.material, self.network, self.settings = material, network, settings
-        self.cache_features, self.folder = cache_features, Path(cache_dir)
+        self.cache_features, self.folder, self.engine = cache_features, Path(cache_dir), engine
 
     def __len__(self) -> int:
         return self.settings.episodes
@@ -148,11 +151,16 @@ class EpisodeData(Dataset):
             )
         return EncodedEpisodeDataset(views, **settings.drawing())
 
-    @torch.no_grad()
     def encode(self, image: torch.Tensor) -> torch.Tensor:
-        """(B, 3, S, S) RGB 0..255 -> (B, C, g, g), in fp32 on the network's device."""
+        """(B, 3, S, S) RGB 0..255 -> the frozen encoder's features (B, C, g, g)."""
+        return torch.from_numpy(self.encoder(image.numpy()))
+
+    @cached_property
+    def encoder(self) -> Engine:
+        """The encoder alone, by the quickest engine of the machine. Raises ConfigError."""
         device = next(self.network.parameters()).device
-        return self.network.encode(image.to(device)).float()
+        example = torch.zeros(1, 3, self.network.image_size, self.network.image_size)
+        return build_engine(self.network.sam.image_encoder, example, self.engine, device=str(device))
 
     def prepare(self) -> None:
         """Read everything now, before workers start. Raises InputError."""

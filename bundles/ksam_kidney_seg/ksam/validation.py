@@ -14,7 +14,6 @@ from ignite.engine import Engine, Events
 from ignite.metrics import Metric
 from monai.engines import SupervisedEvaluator
 from monai.inferers import Inferer
-from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
@@ -23,12 +22,13 @@ from common.training.optimisation import PrecisionInferer
 from common.training.processes import is_first_process, process_place
 
 from .datalist import Case
-from .inferer import EagerNetwork, KnowledgePromptInferer, weights_version
+from .eager import weights_version
+from .inferer import KnowledgePromptInferer
 from .knowledge_sam import KSam
 from .material import TrainingMaterial, frame_case
 from .postprocess import masks_from_logits
 from .prompt_cache import RecentStore
-from .remembered import KEPT_BYTES, RememberedNetwork
+from .remembered import KEPT_BYTES, FrozenEncoderNetwork
 
 METRIC = "mean_dice"
 logger = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ class ValidationInferer(Inferer):
         self, material: TrainingMaterial, templates: int = 1, batch_size: int = 8, precision: str = "fp32"
     ) -> None:
         self.material, self.precision = material, PrecisionInferer(precision).precision
-        self.arguments = {"templates": templates, "batch_size": batch_size}
+        self.templates, self.batch_size = templates, batch_size
         self.kept: RecentStore[torch.Tensor] = RecentStore(KEPT_BYTES)
         self.version: tuple[Any, ...] = ()
         self.engine: Any = None
@@ -132,9 +132,11 @@ class ValidationInferer(Inferer):
     @cached_property
     def inferer(self) -> KnowledgePromptInferer:
         """Raises InputError, ConfigError: see `KnowledgePromptInferer`."""
-        return KnowledgePromptInferer(self.material.task, "fixed", cache=False, **self.arguments)
+        return KnowledgePromptInferer(
+            self.material.task, "fixed", self.templates, batch_size=self.batch_size, cache=False
+        )
 
-    def __call__(self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def __call__(self, inputs: torch.Tensor, network: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         """(B, 3, S, S) RGB 0..255 -> logits (B, n, S, S)."""
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             return self.inferer(inputs, self._engine(network))
@@ -145,7 +147,7 @@ class ValidationInferer(Inferer):
             return network
         version = weights_version(network)
         if version != self.version:
-            self.engine, self.version = RememberedNetwork(EagerNetwork(network), self.kept), version
+            self.engine, self.version = FrozenEncoderNetwork(network, self.kept), version
         return self.engine
 
 
@@ -261,13 +263,14 @@ class WatchedTasks:
         ]
 
     def prepare(self) -> None:
-        """Read the datalists now. Raises InputError: one is missing or has no validation cases."""
+        """Read the datalists before the first step. Raises InputError: one is missing or has no cases."""
         for material in self.materials:
             logger.info("watched: %d validation cases", len(material.validation))
             logger.info("watched: templates of %s", ", ".join(material.task.structure_names))
 
     def attach(self, engine: Engine) -> None:
         """Register with MONAI's trainer, before the run keeper."""
+        engine.add_event_handler(Events.STARTED, self.prepare)
         engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.interval), self._evaluate)
 
     def _evaluate(self, engine: Engine) -> None:
