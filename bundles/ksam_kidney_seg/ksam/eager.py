@@ -20,7 +20,8 @@ class EagerNetwork:
 
     def __init__(self, network: nn.Module) -> None:
         self.network: Any = network
-        self.image_size: int = self.network.image_size
+        size: Any = network.image_size
+        self.image_size = int(size)
 
     def describe(self) -> dict[str, str]:
         device = str(next(self.network.parameters()).device)

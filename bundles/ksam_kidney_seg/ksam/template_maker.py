@@ -13,7 +13,8 @@ import numpy as np
 from common.errors import InputError
 from common.io.ct_volume import CtVolume, read_ct
 from common.io.dicom_seg_masks import SegmentMask, read_dicom_seg
-from common.io.pictures import PLAIN_SUFFIXES, read_rgb
+from common.io.photographs import read_rgb
+from common.io.pictures import PLAIN_SUFFIXES
 
 from .label_maps import LabelMap, read_label_map
 from .structures import Code
