@@ -49,10 +49,8 @@ def test_label_maps(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("field", ["space", "space directions", "space origin"])
 def test_a_missing_position_is_refused(tmp_path: Path, field: str) -> None:
-    header = (
-        {"space": None, "space directions": None, "space origin": None} if field == "space" else {field: None}
-    )
-    save(tmp_path / "a.nrrd", hu_volume(), AFFINE, "right-anterior-superior", **header)
+    fields = {"space": None, "space directions": None, "space origin": None}
+    save(tmp_path / "a.nrrd", hu_volume(), AFFINE, **(fields if field == "space" else {field: None}))
     with pytest.raises(
         InputError, match=r"expected a position in the patient \(space LPS or RAS\), got none"
     ):
