@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,11 +16,15 @@ from tqdm import tqdm
 from common.engines.torch_engine import find_device
 from common.errors import ConfigError, InputError
 
+from .agreement import combine
+from .eager import EagerNetwork
+from .engines import build_ksam_engines
 from .frame import Frame, Window, build_frame
 from .inferer import KnowledgePromptInferer
 from .network import KSam
 from .predictions import SlicePrediction, VolumePrediction, gather_volume
 from .structures import Structure, read_structures
+from .template_reader import PromptNetwork
 from .templates import Task, image_modality
 
 TASK_NOTE = (
@@ -27,6 +32,8 @@ TASK_NOTE = (
     "likely to be missed."
 )
 BANK_NOTE = "No prompts were given: the examples that are stored in the weights were used."
+
+MakeEngine = Callable[[], Any]
 
 ShownTemplate = tuple[str, np.ndarray, dict[str, np.ndarray]]
 """Name, image (S, S, 3) 0..255 as the network sees it, and masks (S, S) bool by structure."""
@@ -70,19 +77,26 @@ class TaskSegmenter:
     Args:
         network: KSam.
         inferer: with a task.
-        engine: runs the network; the network itself where it is None.
+        make_engine: makes what runs the network, at first use; None: the network itself.
 
     Raises:
         ConfigError: the inferer has no task.
     """
 
-    def __init__(self, network: KSam, inferer: KnowledgePromptInferer, engine: Any = None) -> None:
+    def __init__(
+        self, network: KSam, inferer: KnowledgePromptInferer, make_engine: MakeEngine | None = None
+    ) -> None:
         if inferer.task is None:
             raise ConfigError("prompts: expected a task folder, got none: set prompts to one")
         self.task: Task = inferer.task
-        self.network, self.inferer, self.engine = network, inferer, network if engine is None else engine
+        self.network, self.inferer, self._make_engine = network, inferer, make_engine
         self.modality, self.window, self.crop = self.task.modality, self.task.window, self.task.crop
         self.structures, self.size_px = self.task.structures, network.image_size
+
+    @cached_property
+    def engine(self) -> Any:
+        """Runs the network; made at first use."""
+        return self.network if self._make_engine is None else self._make_engine()
 
     def check_input(self, modality: str) -> None:
         self.task.check_input(modality)
@@ -141,6 +155,7 @@ class BankSegmenter:
         window: of CT slices; None for pictures.
         crop: "none" or "body".
         progress: show a bar for volumes.
+        make_engine: makes what runs the network, at first use; None: PyTorch as it is.
 
     Raises:
         ConfigError: the bank is empty, or has other structures.
@@ -153,11 +168,29 @@ class BankSegmenter:
         window: Window | None,
         crop: str,
         progress: bool = False,
+        make_engine: MakeEngine | None = None,
     ) -> None:
         check_bank(network, structures)
         self.network, self.structures, self.window, self.crop = network, structures, window, crop
         self.modality, self.size_px = "picture" if window is None else "CT", network.image_size
-        self.progress = progress
+        self.progress, self._make_engine = progress, make_engine
+
+    @cached_property
+    def engine(self) -> PromptNetwork:
+        """Runs the network; made at first use."""
+        return EagerNetwork(self.network) if self._make_engine is None else self._make_engine()
+
+    @cached_property
+    def _knowledge(self) -> list[Any]:
+        """What is known of each structure's templates: read once in a run."""
+        bank = self.network.bank
+        pictures = bank.pictures()
+        features = self.engine.encode(pictures)
+        found = []
+        for place in range(len(self.structures)):
+            index, masks = bank.templates(place)
+            found.append(self.engine.read_prompt(features[index], pictures[index], masks))
+        return found
 
     def check_input(self, modality: str) -> None:
         if modality != self.modality:
@@ -167,18 +200,23 @@ class BankSegmenter:
             )
 
     def describe_run(self) -> dict[str, Any]:
-        return {**describe_network(self.network, self.network), "settings": {"retrieval": "bank"}}
+        return {**describe_network(self.network, self.engine), "settings": {"retrieval": "bank"}}
 
     @torch.inference_mode()
     def predict_slice(self, image: np.ndarray, frame: Frame, position: float | None) -> SlicePrediction:
         self.check_input(image_modality(image))
-        device = next(self.network.parameters()).device
-        square = torch.from_numpy(frame.to_network(image, self.window))[None].to(device)
-        logits = frame.to_slice(self.network.eval()(square)[0].float().cpu().numpy())
-        count = len(self.structures)
-        used = tuple(_bank_ids(self.network, place) for place in range(count))
-        nothing = tuple(np.zeros((0, 2)) for _ in range(count))
-        return SlicePrediction(self.structures, logits, np.zeros_like(logits), nothing, used)
+        embedding = self.engine.encode(torch.from_numpy(frame.to_network(image, self.window))[None])
+        members = [self.engine.segment(embedding, known)[:, 0] for known in self._knowledge]
+        answers = [combine(maps.cpu(), "logit") for maps in members]  # as the network and model.ts do
+        pixels = (frame.box_px[2] / frame.size_px) ** 2
+        doubt = torch.stack([answer.disagreement for answer in answers]).numpy()
+        return SlicePrediction(
+            structures=self.structures,
+            logits=frame.to_slice(torch.stack([answer.logits for answer in answers]).numpy()),
+            disagreement=np.clip(frame.to_slice(doubt), 0.0, 0.5),
+            overlaps=tuple(answer.overlaps * pixels for answer in answers),
+            templates=tuple(_bank_ids(self.network, place) for place in range(len(self.structures))),
+        )
 
     def predict_volume(self, voxels: np.ndarray, frame: Frame, slice_mm: float) -> VolumePrediction:
         return gather_volume(self._slices(voxels, frame), voxels.shape, self.structures)
@@ -242,6 +280,8 @@ def build_segmenter(
     labels: str | Path,
     window: Mapping[str, float] | None = None,
     crop: str = "none",
+    engine: str = "auto",
+    precision: str = "auto",
     device: str = "cpu",
 ) -> Segmenter:
     """The segmenter of a config.
@@ -252,16 +292,17 @@ def build_segmenter(
         labels: labels.json with the structures of the bank.
         window: {"center_hu", "width_hu"} of the bank's examples; None: they are pictures.
         crop: of the bank's examples.
-        device: where the network runs.
+        engine, precision, device: see `common.engines.build_tensor_engine`.
 
     Raises:
         ConfigError: neither a task nor a bank, a bank of other structures, or a device that is not there.
     """
-    network.to(find_device(device))
+    find_device(device)
+    make_engine = partial(build_ksam_engines, network, engine, precision, device)
     if inferer.task is not None:
-        return TaskSegmenter(network, inferer)
+        return TaskSegmenter(network, inferer, make_engine)
     shown = None if window is None else Window(**window)
-    return BankSegmenter(network, read_structures(labels), shown, crop, inferer.progress)
+    return BankSegmenter(network, read_structures(labels), shown, crop, inferer.progress, make_engine)
 
 
 def _bank_ids(network: KSam, place: int) -> tuple[str, ...]:

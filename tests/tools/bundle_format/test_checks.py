@@ -353,6 +353,15 @@ def test_check_finds(name: str, mutate: Mutation, match: str, toy: Bundle) -> No
     assert [fault for fault in faults if re.search(match, fault)], faults
 
 
+def test_background_needs_no_channel(toy: Bundle) -> None:
+    def shift(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        background = {"value": 0, "name": "background", "code": None, "color": [0, 0, 0]}
+        return [background, *({**row, "value": row["value"] + 1} for row in rows)]
+
+    edit(LABELS, shift)(toy.path)
+    assert run_check(CHECKS["channel_def"], toy) == []
+
+
 @pytest.mark.parametrize("name", ["labels", "channel_def", "targets", "required_ids", "tensors", "pins"])
 def test_unreadable_files_never_pass(name: str, toy: Bundle) -> None:
     for file in toy.path.glob("configs/*.json"):
