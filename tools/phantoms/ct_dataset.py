@@ -9,6 +9,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from prepare.split import PARTS, draw_parts
 
 from common.errors import ConfigError
 from common.io.files import atomic_path, write_json
@@ -20,7 +21,6 @@ from .ct_phases import PHASES_S
 from .ct_protocol import Protocol, plan_scan
 from .ct_scan import Images, take_scan
 
-PARTS = ("training", "validation", "test")
 WINDOW = {"center_hu": 100, "width_hu": 500}
 """Choice: wide enough for arteries in the arterial phase, narrow enough for cortex against medulla."""
 
@@ -58,10 +58,6 @@ class Population:
             )
         if not 0 <= self.damaged <= 1:
             raise ConfigError(f"damaged: expected a share 0..1, got {self.damaged}: 0.25 is usual")
-        if min(self.fractions) < 0 or abs(sum(self.fractions) - 1) > 1e-6:
-            raise ConfigError(
-                f"fractions: expected three shares with sum 1, got {self.fractions}: 0.7,0.15,0.15"
-            )
 
     def names(self) -> list[str]:
         """One per patient."""
@@ -69,15 +65,8 @@ class Population:
 
     def parts(self) -> list[str]:
         """Part of each patient, drawn from the seed; no part with a share stays empty if there are enough."""
-        bounds = np.rint(np.cumsum((0, *self.fractions)) * self.count).astype(int)
-        sizes = np.diff(bounds)
-        for part in np.flatnonzero((sizes == 0) & (np.array(self.fractions) > 0)):
-            if sizes.max() > 1:
-                sizes[sizes.argmax()] -= 1
-                sizes[part] += 1
-        order = np.random.default_rng([self.seed, 5]).permutation(self.count)
-        part_of = np.repeat(PARTS, sizes)
-        return [str(part_of[place]) for place in np.argsort(order)]
+        parts = draw_parts(self.names(), self.fractions, self.seed)
+        return [parts[name] for name in self.names()]
 
     def scan_patient(self, index: int, phase: str | None = None) -> tuple[Images, dict[str, Any]]:
         """Images of one patient, and what is known about them.

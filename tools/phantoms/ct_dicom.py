@@ -1,145 +1,200 @@
-"""A generated CT volume as a DICOM series of single-frame CT images, Explicit VR Little Endian."""
+"""A phantom as a DICOM CT series, as clean as a scanner's or as damaged as a disc from elsewhere."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gdcm
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+    generate_uid,
+)
 
-from common.errors import InputError
-from common.geometry import lps_from_ras
+from common.errors import ConfigError, OutputError
+from common.io.files import atomic_path
 
-CT_IMAGE = UID("1.2.840.10008.5.1.4.1.1.2")
-RESCALE_INTERCEPT = -1024
+from .ct_scan import Images
 
-
-def phantom_uid(*parts: object) -> UID:
-    """The same UID for the same parts."""
-    digest = hashlib.sha256("|".join(map(str, parts)).encode()).digest()
-    return UID(f"2.25.{int.from_bytes(digest[:16], 'big')}")
+SYNTAXES = ("none", "jpeg2000", "jpegls", "rle", "jpeg")
+FAULTS = ("none", "missing", "duplicate", "irregular")
+_ENCODED = {"jpeg2000": JPEG2000Lossless, "jpegls": JPEGLSLossless, "rle": RLELossless}
+_INTERCEPT_HU = -1024
 
 
-def write_ct_series(
-    folder: str | Path,
-    voxels_hu: np.ndarray,
-    affine_ras_mm: np.ndarray,
-    *,
-    seed: object = 0,
-    series_number: int = 1,
-    tags: Mapping[str, Any] | None = None,
-) -> list[Path]:
-    """Write a series, one file per slice K, named by number.
+@dataclass(frozen=True)
+class Series:
+    """What is told about a series.
 
-    Args:
-        voxels_hu: (I columns, J rows, K slices) HU, whole numbers from -1024 to 64511.
-        affine_ras_mm: (4, 4), rows at right angles to columns; a shear of K is written as a gantry tilt is.
-        seed: decides study, series and instance UIDs; the same seed and another number is the same study.
-        tags: keyword -> value, set in every slice after everything else; None deletes.
+    Attributes:
+        patient: pseudonym: PatientID; series of one patient share study and frame of reference.
+        number: series number.
+        description: series description.
+        syntax: "none", "jpeg2000", "jpegls", "rle", or "jpeg" (lossless, first-order prediction).
+        fault: "none"; "missing" (a slice in the middle), "duplicate" (one twice), "irregular" (one displaced).
+    """
+
+    patient: str
+    number: int = 2
+    description: str = "Abdomen"
+    syntax: str = "none"
+    fault: str = "none"
+
+    def __post_init__(self) -> None:
+        if self.syntax not in SYNTAXES:
+            raise ConfigError(f"compress: expected one of {', '.join(SYNTAXES)}, got '{self.syntax}': choose")
+        if self.fault not in FAULTS:
+            raise ConfigError(f"fault: expected one of {', '.join(FAULTS)}, got '{self.fault}': choose one")
+
+    def uid(self, *what: object) -> str:
+        """The same for the same patient, series and thing."""
+        return str(generate_uid(entropy_srcs=["kidney phantom", self.patient, *map(str, what)]))
+
+
+def write_series(images: Images, series: Series, folder: Path) -> list[Path]:
+    """One file per slice. Names and instance numbers run in the order of K, uids follow from the patient.
 
     Raises:
-        InputError: values that do not fit into 16 bits after the rescale.
+        OutputError: cannot be written.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    stored = np.rint(np.asarray(voxels_hu, np.float64)) - RESCALE_INTERCEPT
-    if not 0 <= stored.min() <= stored.max() <= 65535:
-        raise InputError(
-            f"phantom: expected HU -1024 to 64511, got {voxels_hu.min():g} to {voxels_hu.max():g}: clip them"
-        )
+    places = _places(images.scan.shape[2], series.fault)
     paths = []
-    for k in range(stored.shape[2]):
-        dataset = ct_slice(stored[:, :, k].astype(np.uint16), affine_ras_mm, k, seed, series_number)
-        _set_tags(dataset, tags or {})
-        paths.append(folder / f"{k + 1:04d}.dcm")
-        dataset.save_as(paths[-1], enforce_file_format=True)
+    for instance, (k, shift) in enumerate(places, 1):
+        dataset = _slice(images, series, k, instance, shift)
+        path = folder / f"{series.number:02d}_{instance:04d}.dcm"
+        _save(dataset, series.syntax, path)
+        paths.append(path)
     return paths
 
 
-def ct_slice(
-    stored: np.ndarray, affine_ras_mm: np.ndarray, k: int, seed: object, series_number: int
-) -> Dataset:
-    """One slice: stored values uint16 (I, J) and where slice `k` of the affine lies."""
+def write_scout(images: Images, series: Series, folder: Path) -> Path:
+    """A localizer: a coronal mean of the volume, one image with its own orientation."""
+    dataset = _slice(images, series, 0, 1, 0.0)
+    mean = images.voxels_hu.mean(axis=1).T[::-1].astype(np.int16)
+    affine = images.scan.affine_lps_mm
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    dataset.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+    dataset.ImagePositionPatient = _plain((affine @ [0, 0, images.scan.shape[2] - 1, 1])[:3])
+    dataset.PixelSpacing = _plain([images.scan.spacing_mm[2], images.scan.spacing_mm[0]])
+    _set_pixels(dataset, mean)
+    path = folder / f"{series.number:02d}_0001.dcm"
+    _save(dataset, series.syntax, path)
+    return path
+
+
+def _places(count: int, fault: str) -> list[tuple[int, float]]:
+    """Slice and displacement (in slices) of every instance."""
+    places = [(k, 0.0) for k in range(count)]
+    middle = count // 2
+    if fault == "missing":
+        del places[middle]
+    if fault == "duplicate":
+        places.insert(middle, places[middle])
+    if fault == "irregular":
+        places[middle] = (middle, 0.35)
+    return places
+
+
+def _slice(images: Images, series: Series, k: int, instance: int, shift: float) -> Dataset:
+    affine = images.scan.affine_lps_mm
+    spacing = images.scan.spacing_mm
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = CT_IMAGE
-    instance = phantom_uid(seed, series_number, k)
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = instance
-    _set_tags(dataset, _study(seed, series_number) | _geometry(affine_ras_mm, k) | _pixels(stored))
-    dataset.InstanceNumber = k + 1
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    uid = series.uid(series.number, "instance", instance)
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
+    dataset.StudyInstanceUID = series.uid("study")
+    dataset.SeriesInstanceUID = series.uid("series", series.number)
+    dataset.FrameOfReferenceUID = series.uid("frame")
+    for keyword, value in _describe(series).items():
+        setattr(dataset, keyword, value)
+    dataset.SeriesNumber, dataset.InstanceNumber = series.number, instance
+    dataset.ImageOrientationPatient = _plain([*(affine[:3, 0] / spacing[0]), *(affine[:3, 1] / spacing[1])])
+    dataset.ImagePositionPatient = _plain((affine @ [0, 0, k + shift, 1])[:3])
+    dataset.PixelSpacing = _plain([spacing[1], spacing[0]])
+    dataset.SliceThickness = _plain([spacing[2]])[0]
+    normal = np.cross(affine[:3, 0], affine[:3, 1])
+    tilt = np.degrees(np.arccos(np.clip(normal @ affine[:3, 2] / np.linalg.norm(normal) / spacing[2], -1, 1)))
+    dataset.GantryDetectorTilt = _plain([tilt if tilt < 90 else 180 - tilt])[0]
+    dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = _INTERCEPT_HU, 1, "HU"
+    _set_pixels(dataset, images.voxels_hu[:, :, k].T)
     return dataset
 
 
-def _study(seed: object, series_number: int) -> dict[str, Any]:
+def _describe(series: Series) -> dict[str, Any]:
+    """What is the same in every slice; no real person has this name."""
     return {
-        "StudyInstanceUID": phantom_uid(seed),
-        "SeriesInstanceUID": phantom_uid(seed, series_number),
-        "FrameOfReferenceUID": phantom_uid(seed, "frame of reference"),
-        "SeriesNumber": series_number,
-        "AcquisitionNumber": 1,
-        "StudyID": "1",
+        "SpecificCharacterSet": "ISO_IR 192",
+        "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
         "StudyDate": "20200101",
         "StudyTime": "120000",
         "AccessionNumber": "",
-        "ReferringPhysicianName": "",
-        "PatientName": "Phantom^CT",
-        "PatientID": f"PHANTOM-{seed}",
-        "PatientBirthDate": "",
-        "PatientSex": "",
-        "PatientPosition": "HFS",
         "Modality": "CT",
-        "Manufacturer": "phantom generator",
-        "SeriesDescription": "CT phantom",
-        "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
-        "KVP": "120",
+        "Manufacturer": "Phantom",
+        "ReferringPhysicianName": "",
+        "StudyDescription": "Generated phantom",
+        "SeriesDescription": series.description,
+        "PatientName": "Phantom^Kidney",
+        "PatientID": series.patient,
+        "PatientBirthDate": "",
+        "PatientSex": "O",
+        "PatientPosition": "HFS",
+        "StudyID": "1",
         "PositionReferenceIndicator": "",
-        "BodyPartExamined": "ABDOMEN",
+        "KVP": "120",
+        "AcquisitionNumber": 1,
     }
 
 
-def _geometry(affine_ras_mm: np.ndarray, k: int) -> dict[str, Any]:
-    """Positions and directions in lps_mm, written with the 16 characters that DICOM allows."""
-    affine = lps_from_ras(affine_ras_mm)
-    lengths = np.linalg.norm(affine[:3, :3], axis=0)
-    cosines = affine[:3, :2] / lengths[:2]
-    thickness = abs(np.cross(cosines[:, 0], cosines[:, 1]) @ affine[:3, 2])
-    return {
-        "ImagePositionPatient": _decimals(affine[:3, 3] + k * affine[:3, 2]),
-        "ImageOrientationPatient": _decimals(cosines.T.ravel()),
-        "PixelSpacing": _decimals(lengths[[1, 0]]),
-        "SliceThickness": _decimals([thickness])[0],
-    }
+def _set_pixels(dataset: Dataset, hu: np.ndarray) -> None:
+    """12 bits from -1024 HU, as scanners store it; (rows, columns)."""
+    stored = np.clip(hu.astype(np.int32) - _INTERCEPT_HU, 0, 4095).astype("<u2")
+    dataset.Rows, dataset.Columns = stored.shape
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
+    dataset.PixelData = stored.tobytes()
+    dataset["PixelData"].VR = "OW"
 
 
-def _decimals(values: Any) -> list[str]:
-    return [f"{value + 0.0:.10f}"[:16] for value in values]
+def _save(dataset: Dataset, syntax: str, path: Path) -> None:
+    if syntax in _ENCODED:
+        dataset.compress(_ENCODED[syntax], generate_instance_uid=False)
+    with atomic_path(path) as temporary:
+        dataset.save_as(temporary, enforce_file_format=True)
+    if syntax == "jpeg":
+        with atomic_path(path) as temporary:
+            _to_jpeg_lossless(path, temporary)
 
 
-def _pixels(stored: np.ndarray) -> dict[str, Any]:
-    return {
-        "SamplesPerPixel": 1,
-        "PhotometricInterpretation": "MONOCHROME2",
-        "Rows": stored.shape[1],
-        "Columns": stored.shape[0],
-        "BitsAllocated": 16,
-        "BitsStored": 16,
-        "HighBit": 15,
-        "PixelRepresentation": 0,
-        "RescaleIntercept": str(RESCALE_INTERCEPT),
-        "RescaleSlope": "1",
-        "RescaleType": "HU",
-        "PixelData": np.ascontiguousarray(stored.T).astype("<u2").tobytes(),
-    }
+def _to_jpeg_lossless(source: Path, target: Path) -> None:
+    """GDCM has the encoder. Raises OutputError."""
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(source))
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
+    writer = gdcm.ImageWriter()
+    writer.SetFileName(str(target))
+    done = reader.Read()
+    if done:
+        change.SetInput(reader.GetImage())
+        done = change.Change()
+    if done:
+        writer.SetFile(reader.GetFile())
+        writer.SetImage(change.GetOutput())
+        done = writer.Write()
+    if not done:
+        raise OutputError(f"{source.name}: expected JPEG lossless, got a failure of GDCM: choose jpegls")
 
 
-def _set_tags(dataset: Dataset, tags: Mapping[str, Any]) -> None:
-    for keyword, value in tags.items():
-        if value is None:
-            dataset.pop(keyword, None)
-        else:
-            setattr(dataset, keyword, value)
+def _plain(values: Sequence[float] | np.ndarray) -> list[float]:
+    """Decimal strings hold 16 characters."""
+    return [float(f"{value:.9g}") for value in values]

@@ -50,8 +50,8 @@ def draw_renal_vessels(
 ) -> tuple[list[Painted], list[Painted]]:
     """Veins and arteries of one kidney, each from its trunk into the sinus.
 
-    The left vein crosses in front of the aorta, the right artery behind the vena cava; one kidney in four has a
-    second artery.
+    The left vein crosses in front of the aorta, the right artery behind the vena cava; one kidney in four has
+    a second artery.
     """
     veins = [
         Solid(part, hu["renal_vein"], labels.VEIN, False, True)

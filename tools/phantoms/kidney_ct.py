@@ -8,6 +8,9 @@ DIR/labels.json and DIR/patients.json (phase, spacing, damage). A seed always gi
 and faster:
 
     python3 tools/phantoms/kidney_ct.py --patients 40 --output DIR --matrix 256 --slice-mm 3,4,5
+
+With `--dicom` a series DIR/dicom/phantom_0000/*.dcm is written too, and with `--extra-series` a scout and an
+unenhanced series beside it, in the same folder.
 """
 
 import argparse
@@ -21,6 +24,7 @@ import _venv
 
 if TYPE_CHECKING:
     from phantoms.ct_dataset import Population
+    from phantoms.ct_scan import Images
 
 
 def main(arguments: list[str]) -> int:
@@ -65,6 +69,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--fractions", default="0.7,0.15,0.15", help="training, validation, test (default 0.7,0.15,0.15)"
     )
+    parser.add_argument("--dicom", action="store_true", help="write a DICOM series of each patient too")
+    parser.add_argument(
+        "--extra-series", action="store_true", help="and a scout and an unenhanced series in the same folder"
+    )
+    parser.add_argument("--compress", default="none", help="none, jpeg2000, jpegls, jpeg (lossless) or rle")
+    parser.add_argument("--fault", default="none", help="of the series: none, missing, duplicate, irregular")
     return parser.parse_args(arguments)
 
 
@@ -79,6 +89,8 @@ def write_patients(options: argparse.Namespace) -> None:
         start = time.perf_counter()
         images, record = population.scan_patient(index)
         write_volumes(images, options.output, name)
+        if options.dicom:
+            write_dicom(options, population, index, images)
         spacing = [round(float(mm), 4) for mm in images.scan.spacing_mm]
         records[name] = {**record, "spacing_mm": spacing, "geometry": options.geometry}
         print(f"{name}  {record['phase']}  {time.perf_counter() - start:.1f} s", flush=True)
@@ -86,8 +98,24 @@ def write_patients(options: argparse.Namespace) -> None:
     write_json(options.output / "patients.json", records)
 
 
+def write_dicom(options: argparse.Namespace, population: "Population", index: int, images: "Images") -> None:
+    """The series of one patient. Raises BundleError."""
+    from phantoms.ct_dicom import Series, write_scout, write_series
+
+    name = population.names()[index]
+    folder = options.output / "dicom" / name
+    enhanced = Series(name, 2, "Abdomen contrast", options.compress, options.fault)
+    write_series(images, enhanced, folder)
+    if options.extra_series:
+        plain, _ = population.scan_patient(index, "unenhanced")
+        write_scout(images, Series(name, 1, "Scout", options.compress), folder)
+        write_series(plain, Series(name, 3, "Abdomen plain", options.compress), folder)
+
+
 def build_population(options: argparse.Namespace) -> "Population":
     """The patients that the options ask for. Raises ConfigError."""
+    from prepare.split import read_fractions
+
     from phantoms.ct_dataset import Population
     from phantoms.ct_protocol import Protocol
 
@@ -103,7 +131,7 @@ def build_population(options: argparse.Namespace) -> "Population":
         phases=tuple(options.phases.split(",")),
         damaged=options.damaged,
         damages=tuple(options.damage.split(",")),
-        fractions=read_numbers(options.fractions, "--fractions"),
+        fractions=read_fractions(options.fractions),
         protocol=protocol,
     )
 

@@ -1,0 +1,1 @@
+"""Data sets as people download them, made into one datalist."""
