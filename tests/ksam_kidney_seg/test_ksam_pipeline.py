@@ -11,7 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 from ct_cases import edit
-from phantoms.ct_dicom import write_ct_series
+from phantoms.ct_series import write_ct_series
 from PIL import Image
 from pydicom.pixels import get_decoder
 from pydicom.uid import JPEGLSLossless

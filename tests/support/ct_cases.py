@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-from phantoms.ct_dicom import phantom_uid, write_ct_series
+from phantoms.ct_series import phantom_uid, write_ct_series
 from pydicom.dataset import Dataset
 
 SHAPE = (14, 11, 7)

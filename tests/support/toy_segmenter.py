@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-from phantoms.ct_dicom import write_ct_series
+from phantoms.ct_series import write_ct_series
 from PIL import Image
 from toy_prompts import DARK, LIGHT, ToyNetwork, toy_masks, toy_slice
 

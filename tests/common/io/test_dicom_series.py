@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 from ct_cases import SHAPE, edit, hu_volume, write_series
-from phantoms.ct_dicom import phantom_uid
+from phantoms.ct_series import phantom_uid
 
 from common.errors import InputError
 from common.io.ct_volume import read_ct
