@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import copy
-import warnings
 
 import numpy as np
 import openvino as ov
 import torch
-from openvino.frontend import FrontEndManager
-from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from openvino.preprocess import PrePostProcessor
 from torch import nn
 
 from ..networks.centred_densenet import centre_stems
 from .base import Engine
+from .openvino_graph import compile_graph, convert, cpu_precision
 
 _TYPES = {"uint8": ov.Type.u8, "float32": ov.Type.f32}
-_HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
 class OpenVinoEngine(Engine):
@@ -40,7 +37,7 @@ class OpenVinoEngine(Engine):
         self.device = self._core.get_property("CPU", "FULL_DEVICE_NAME").strip()
         self.version = ov.__version__.split("-")[0]
         self.shape_px = tuple(example.shape[1:])
-        self._graph = convert(centre_stems(network) if self.precision == "bf16" else network, example)
+        self._graph = convert(centre_stems(network) if self.precision == "bf16" else network, [example])
         self._requests: dict[str, ov.InferRequest] = {}
 
     def in_fp32(self) -> OpenVinoEngine:
@@ -61,27 +58,5 @@ class OpenVinoEngine(Engine):
             prepared.input().tensor().set_element_type(_TYPES[element]).set_layout(ov.Layout("NHWC"))
             prepared.input().model().set_layout(ov.Layout("NCHW"))
             prepared.output().tensor().set_element_type(ov.Type.f32)
-            settings = {"INFERENCE_PRECISION_HINT": _HINTS[self.precision], "PERFORMANCE_HINT": "LATENCY"}
-            compiled = self._core.compile_model(prepared.build(), "CPU", settings)
-            self._requests[element] = compiled.create_infer_request()
+            self._requests[element] = compile_graph(self._core, prepared.build(), self.precision)
         return self._requests[element]
-
-
-def cpu_precision(core: ov.Core) -> str:
-    """bf16 where the processor has instructions for it; elsewhere fp32 is faster."""
-    return "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
-
-
-def convert(network: nn.Module, example: torch.Tensor) -> ov.Model:
-    """PyTorch -> OpenVINO graph with an open batch size.
-
-    Goes to the front end directly: `openvino.convert_model` would report each call to its maker over the
-    network, which has no place in a hospital.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch.jit.trace is what the front end reads
-        decoder = TorchScriptPythonDecoder(network.cpu().eval(), example_input=example)
-    frontend = FrontEndManager().load_by_framework("pytorch")
-    graph = frontend.convert(frontend.load(decoder))
-    graph.reshape([-1, *example.shape[1:]])
-    return graph

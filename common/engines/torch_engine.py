@@ -28,14 +28,12 @@ class TorchEngine(Engine):
 
     def __init__(self, network: nn.Module, shape_px: tuple[int, ...], precision: str, device: str) -> None:
         self._device = find_device(device)
-        on_cuda = self._device.type == "cuda"
-        if precision == "auto":
-            precision = "bf16" if on_cuda and torch.cuda.is_bf16_supported() else "fp32"
-        self.precision = precision
-        self.device = torch.cuda.get_device_name(self._device) if on_cuda else "cpu"
+        self.precision = find_precision(precision, self._device)
+        self.device = "cpu" if self._device.type == "cpu" else torch.cuda.get_device_name(self._device)
         self.version = torch.__version__
         self.shape_px = shape_px
-        self._network = (centre_stems(network) if precision == "bf16" else network).to(self._device).eval()
+        prepared = centre_stems(network) if self.precision == "bf16" else network
+        self._network = prepared.to(self._device).eval()
 
     @torch.inference_mode()
     def _infer(self, batch: np.ndarray) -> np.ndarray:
@@ -43,6 +41,13 @@ class TorchEngine(Engine):
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             answer = self._network(image)
         return answer.float().cpu().numpy()
+
+
+def find_precision(precision: str, device: torch.device) -> str:
+    """ "auto" is bf16 where a CUDA device has it, else fp32: PyTorch on a CPU gains little from bf16."""
+    if precision != "auto":
+        return precision
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
 
 
 def find_device(device: str) -> torch.device:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from common.engines import build_engine, build_feature_engine, patches_to_batch
-from common.engines.openvino_engine import cpu_precision
+from common.engines.openvino_graph import cpu_precision
 from common.engines.rechecked import near_ties
 from common.errors import ConfigError, InputError
 
