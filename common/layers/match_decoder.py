@@ -101,7 +101,7 @@ class MatchDecoder(nn.Module):
         fine = torch.cat((found, detail.to(found.dtype).repeat_interleave(tasks, 0)), dim=1)
         logits = F.pixel_shuffle(self.out(fine), PATCH)
         share = carried.float().mean(dim=2).clamp(_FLOOR, 1 - _FLOOR)
-        return Matched(rearrange(logits, "(B T) 1 H W -> B T H W", T=tasks), torch.logit(share))
+        return Matched(rearrange(logits, "(B T) 1 H W -> B T H W", T=tasks), _find_logit(share))
 
     def _carry(self, matching: torch.Tensor, template: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         """Shares of the masks in the picture's coordinates (B, T, heads, g, g)."""
@@ -135,7 +135,12 @@ class MatchDecoder(nn.Module):
         """What the refinement sees of the mask: (B T, 2 heads + 2, g, g)."""
         share = carried.float().flatten(0, 1).clamp(_FLOOR, 1 - _FLOOR)
         both = torch.stack((near, far), dim=2).flatten(0, 1)
-        return torch.cat((2 * share - 1, 0.3 * torch.logit(share), both.float()), dim=1).to(carried.dtype)
+        return torch.cat((2 * share - 1, 0.3 * _find_logit(share), both.float()), dim=1).to(carried.dtype)
+
+
+def _find_logit(share: torch.Tensor) -> torch.Tensor:
+    """`torch.logit`, which OpenVINO does not know."""
+    return torch.log(share) - torch.log(1 - share)
 
 
 def _find_means(template: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
