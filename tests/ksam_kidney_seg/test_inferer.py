@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy_prompts import SIZE, ToyNetwork, toy_masks, toy_slice, toy_task, toy_template
+from toy_ksam import build_toy
+from toy_prompts import SIZE, WINDOW, ToyNetwork, toy_masks, toy_slice, toy_task, toy_template
 
 from common.errors import ConfigError, InputError
-from ksam.frame import Frame
+from ksam.frame import Frame, build_frame
 from ksam.inferer import EagerNetwork, KnowledgePromptInferer
 from ksam.prompts import save_task
 from ksam.templates import relative_position
@@ -168,3 +169,20 @@ def test_what_does_not_fit_is_refused() -> None:
         KnowledgePromptInferer().predict_slice(toy_slice(), network)
     with pytest.raises(InputError, match="expected a template that shows 'dark', got none"):
         inferer.predict_slice(toy_slice(), network, templates=[])
+
+
+@pytest.mark.parametrize("options", [{}, {"decoder": "match", "km": False, "pm": False, "prior": "off"}])
+def test_ksam_answers_through_the_inferer_as_it_answers_itself(options: dict) -> None:
+    network = build_toy(**options)
+    task = toy_task(toy_template("a"), toy_template("b", dark_hu=-100))
+    prediction = KnowledgePromptInferer(task, batch_size=3).predict_slice(
+        toy_slice(-120), network, members=True
+    )
+    frame = build_frame(toy_slice(), "none", network.image_size)
+    image, first = (
+        torch.from_numpy(frame.to_network(s, WINDOW))[None] for s in (toy_slice(-120), toy_slice())
+    )
+    mask = torch.from_numpy(frame.mask_to_network(toy_masks()["light"]))[None, None]
+    with torch.no_grad():
+        expected = frame.to_slice(network(image, first, mask)[0].numpy())[0]
+    np.testing.assert_allclose(prediction.members["light"]["a"], expected, atol=1e-4)

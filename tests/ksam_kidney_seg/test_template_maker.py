@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ct_cases import write_series
 from labelled_files import (
     SHAPE,
     axial_hu,
@@ -16,6 +17,9 @@ from labelled_files import (
 from PIL import Image
 
 from common.errors import InputError
+from common.io.ct_volume import read_ct
+from common.report.dicom_seg import Algorithm, write_dicom_seg
+from ksam.structures import Code, Structure
 from ksam.template_maker import StructureRule, choose_slices, make_templates, read_labelled
 
 RULES = (StructureRule("one", (1,)), StructureRule("two", (2,)))
@@ -29,6 +33,7 @@ def test_a_slice_of_a_volume_in_any_orientation(tmp_path: Path) -> None:
         np.testing.assert_array_equal(template.masks[name], axial_labels()[:, :, 3] == value)
     assert (template.id, template.position) == ("case-3", 3 / 4)
     assert template.spacing_mm == pytest.approx((0.5, 0.75))
+    assert labelled.slice_mm == pytest.approx(2.0)
     record = template.provenance
     assert (record["file"], record["labels"], record["slice"]) == ("ct.nii.gz", ["labels.nii.gz"], 3)
     assert (record["slices"], record["licence"], len(record["sha256"])) == (5, "CC0", 64)
@@ -63,6 +68,23 @@ def test_the_slices_that_show_most_are_chosen() -> None:
     assert choose_slices({"two": masks["two"]}) == [3]
     assert choose_slices(masks, 2) == [2, 3]
     assert choose_slices(masks, 9) == [1, 2, 3]
+
+
+def test_segments_of_a_generated_segmentation(tmp_path: Path) -> None:
+    write_series(tmp_path / "ct", "oblique")
+    volume = read_ct(tmp_path / "ct")
+    masks = {name: np.zeros(volume.shape, bool) for name in ("cortex", "cyst")}
+    masks["cortex"][1:4, 2:5, 2], masks["cyst"][2:6, 1:3, 3] = True, True
+    code = Code("SCT", "50403003", "Structure of cortex of kidney")
+    structures = [Structure("cortex", 1, code, (1, 2, 3)), Structure("cyst", 2, None, (4, 5, 6))]
+    write_dicom_seg(masks, structures, volume, Algorithm("test", "1", "ab" * 32), tmp_path / "seg.dcm")
+    labelled = read_labelled(tmp_path / "ct", tmp_path / "seg.dcm", ())
+    for name, mask in masks.items():
+        np.testing.assert_array_equal(labelled.masks[name], volume.orientation.to_axial(mask))
+    assert labelled.codes["cortex"] == code
+    assert set(labelled.provenance) == {"format", "series_uid_sha256", "labels"}
+    with pytest.raises(InputError, match="seg.dcm: expected one of the segments cortex, cyst, got 'liver'"):
+        read_labelled(tmp_path / "ct", tmp_path / "seg.dcm", [StructureRule("liver")])
 
 
 @pytest.mark.shared_data

@@ -50,6 +50,7 @@ class Labelled:
         masks: structure name -> (R, C, Z) bool.
         codes: structure name -> coded concept, where the labels bring one.
         spacing_mm: row and column spacing of a CT.
+        slice_mm: distance of its slices.
         provenance: of the image and its labels.
     """
 
@@ -58,6 +59,7 @@ class Labelled:
     masks: Mapping[str, np.ndarray]
     codes: Mapping[str, Code] = field(default_factory=dict)
     spacing_mm: tuple[float, float] | None = None
+    slice_mm: float | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -98,6 +100,7 @@ def read_labelled(
         masks=masks,
         codes=codes,
         spacing_mm=None if volume is None else _plane_spacing(volume),
+        slice_mm=None if volume is None else float(volume.to_axial().spacing_mm[2]),
         provenance={**_describe_source(image, volume), "labels": files},
     )
 
