@@ -1,33 +1,29 @@
-"""A phantom as a DICOM CT series, as clean as a scanner's or as damaged as a disc from elsewhere."""
+"""A phantom's DICOM series, and what happens to series: compression, missing, doubled, moved slices."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import gdcm
 import numpy as np
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import (
-    CTImageStorage,
-    ExplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGLSLossless,
-    RLELossless,
-    generate_uid,
-)
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from common.errors import ConfigError, OutputError
 from common.io.files import atomic_path
 
 from .ct_scan import Images
+from .ct_series import phantom_uid, write_ct_series
 
 SYNTAXES = ("none", "jpeg2000", "jpegls", "rle", "jpeg")
 FAULTS = ("none", "missing", "duplicate", "irregular")
+MOVED = 0.35
+"""Slice distances by which the slice of an irregular series is moved."""
+
 _ENCODED = {"jpeg2000": JPEG2000Lossless, "jpegls": JPEGLSLossless, "rle": RLELossless}
-_INTERCEPT_HU = -1024
 
 
 @dataclass(frozen=True)
@@ -35,11 +31,11 @@ class Series:
     """What is told about a series.
 
     Attributes:
-        patient: pseudonym: PatientID; series of one patient share study and frame of reference.
+        patient: pseudonym; series of one patient share study and frame of reference.
         number: series number.
         description: series description.
         syntax: "none", "jpeg2000", "jpegls", "rle", or "jpeg" (lossless, first-order prediction).
-        fault: "none"; "missing" (a slice in the middle), "duplicate" (one twice), "irregular" (one displaced).
+        fault: "none"; "missing" (a slice in the middle), "duplicate" (one twice), "irregular" (one moved).
     """
 
     patient: str
@@ -54,115 +50,61 @@ class Series:
         if self.fault not in FAULTS:
             raise ConfigError(f"fault: expected one of {', '.join(FAULTS)}, got '{self.fault}': choose one")
 
-    def uid(self, *what: object) -> str:
-        """The same for the same patient, series and thing."""
-        return str(generate_uid(entropy_srcs=["kidney phantom", self.patient, *map(str, what)]))
+    def path(self, folder: Path, instance: int) -> Path:
+        """File of an instance."""
+        return folder / f"{self.number:02d}_{instance:04d}.dcm"
 
 
 def write_series(images: Images, series: Series, folder: Path) -> list[Path]:
-    """One file per slice. Names and instance numbers run in the order of K, uids follow from the patient.
+    """One file per slice; numbers run in the order of K, UIDs follow from the patient.
 
     Raises:
-        OutputError: cannot be written.
+        OutputError: cannot be written or compressed.
     """
-    places = _places(images.scan.shape[2], series.fault)
-    paths = []
-    for instance, (k, shift) in enumerate(places, 1):
-        dataset = _slice(images, series, k, instance, shift)
-        path = folder / f"{series.number:02d}_{instance:04d}.dcm"
+    slices = _clean(images.voxels_hu, images.scan.affine_ras_mm, series)
+    middle = len(slices) // 2
+    if series.fault == "missing":
+        del slices[middle]
+    if series.fault == "duplicate":
+        slices.insert(middle, _copy(slices[middle], series))
+    if series.fault == "irregular":
+        step = images.scan.affine_lps_mm[:3, 2] * MOVED
+        place = np.add(slices[middle].ImagePositionPatient, step)
+        slices[middle].ImagePositionPatient = [f"{value:.6f}" for value in place]
+    paths = [series.path(folder, instance) for instance in range(1, len(slices) + 1)]
+    for dataset, path in zip(slices, paths, strict=True):
         _save(dataset, series.syntax, path)
-        paths.append(path)
     return paths
 
 
 def write_scout(images: Images, series: Series, folder: Path) -> Path:
-    """A localizer: a coronal mean of the volume, one image with its own orientation."""
-    dataset = _slice(images, series, 0, 1, 0.0)
-    mean = images.voxels_hu.mean(axis=1).T[::-1].astype(np.int16)
-    affine = images.scan.affine_lps_mm
+    """A localizer: the mean over the depth of the patient, one upright image. Raises OutputError."""
+    mean = images.voxels_hu.mean(axis=1, dtype=np.float32)[:, ::-1, None]
+    affine = images.scan.affine_ras_mm.copy()
+    affine[:3, 3] += affine[:3, 2] * (images.scan.shape[2] - 1)
+    affine[:3, 1], affine[:3, 2] = -affine[:3, 2], affine[:3, 1].copy()
+    (dataset,) = _clean(mean, affine, series)
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
-    dataset.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
-    dataset.ImagePositionPatient = _plain((affine @ [0, 0, images.scan.shape[2] - 1, 1])[:3])
-    dataset.PixelSpacing = _plain([images.scan.spacing_mm[2], images.scan.spacing_mm[0]])
-    _set_pixels(dataset, mean)
-    path = folder / f"{series.number:02d}_0001.dcm"
-    _save(dataset, series.syntax, path)
-    return path
+    _save(dataset, series.syntax, series.path(folder, 1))
+    return series.path(folder, 1)
 
 
-def _places(count: int, fault: str) -> list[tuple[int, float]]:
-    """Slice and displacement (in slices) of every instance."""
-    places = [(k, 0.0) for k in range(count)]
-    middle = count // 2
-    if fault == "missing":
-        del places[middle]
-    if fault == "duplicate":
-        places.insert(middle, places[middle])
-    if fault == "irregular":
-        places[middle] = (middle, 0.35)
-    return places
+def _clean(voxels_hu: np.ndarray, affine_ras_mm: np.ndarray, series: Series) -> list[Dataset]:
+    tags = {"SeriesDescription": series.description, "PatientID": series.patient}
+    with tempfile.TemporaryDirectory() as folder:
+        paths = write_ct_series(
+            folder, voxels_hu, affine_ras_mm, seed=series.patient, series_number=series.number, tags=tags
+        )
+        return [pydicom.dcmread(path) for path in paths]
 
 
-def _slice(images: Images, series: Series, k: int, instance: int, shift: float) -> Dataset:
-    affine = images.scan.affine_lps_mm
-    spacing = images.scan.spacing_mm
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
-    uid = series.uid(series.number, "instance", instance)
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
-    dataset.StudyInstanceUID = series.uid("study")
-    dataset.SeriesInstanceUID = series.uid("series", series.number)
-    dataset.FrameOfReferenceUID = series.uid("frame")
-    for keyword, value in _describe(series).items():
-        setattr(dataset, keyword, value)
-    dataset.SeriesNumber, dataset.InstanceNumber = series.number, instance
-    dataset.ImageOrientationPatient = _plain([*(affine[:3, 0] / spacing[0]), *(affine[:3, 1] / spacing[1])])
-    dataset.ImagePositionPatient = _plain((affine @ [0, 0, k + shift, 1])[:3])
-    dataset.PixelSpacing = _plain([spacing[1], spacing[0]])
-    dataset.SliceThickness = _plain([spacing[2]])[0]
-    normal = np.cross(affine[:3, 0], affine[:3, 1])
-    tilt = np.degrees(np.arccos(np.clip(normal @ affine[:3, 2] / np.linalg.norm(normal) / spacing[2], -1, 1)))
-    dataset.GantryDetectorTilt = _plain([tilt if tilt < 90 else 180 - tilt])[0]
-    dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = _INTERCEPT_HU, 1, "HU"
-    _set_pixels(dataset, images.voxels_hu[:, :, k].T)
-    return dataset
-
-
-def _describe(series: Series) -> dict[str, Any]:
-    """What is the same in every slice; no real person has this name."""
-    return {
-        "SpecificCharacterSet": "ISO_IR 192",
-        "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
-        "StudyDate": "20200101",
-        "StudyTime": "120000",
-        "AccessionNumber": "",
-        "Modality": "CT",
-        "Manufacturer": "Phantom",
-        "ReferringPhysicianName": "",
-        "StudyDescription": "Generated phantom",
-        "SeriesDescription": series.description,
-        "PatientName": "Phantom^Kidney",
-        "PatientID": series.patient,
-        "PatientBirthDate": "",
-        "PatientSex": "O",
-        "PatientPosition": "HFS",
-        "StudyID": "1",
-        "PositionReferenceIndicator": "",
-        "KVP": "120",
-        "AcquisitionNumber": 1,
-    }
-
-
-def _set_pixels(dataset: Dataset, hu: np.ndarray) -> None:
-    """12 bits from -1024 HU, as scanners store it; (rows, columns)."""
-    stored = np.clip(hu.astype(np.int32) - _INTERCEPT_HU, 0, 4095).astype("<u2")
-    dataset.Rows, dataset.Columns = stored.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
-    dataset.PixelData = stored.tobytes()
-    dataset["PixelData"].VR = "OW"
+def _copy(dataset: Dataset, series: Series) -> Dataset:
+    """The same slice as another instance."""
+    copy = pydicom.Dataset(dataset)
+    copy.file_meta = pydicom.dataset.FileMetaDataset(dataset.file_meta)
+    copy.SOPInstanceUID = phantom_uid(series.patient, series.number, "copy")
+    copy.file_meta.MediaStorageSOPInstanceUID = copy.SOPInstanceUID
+    return copy
 
 
 def _save(dataset: Dataset, syntax: str, path: Path) -> None:
@@ -193,8 +135,3 @@ def _to_jpeg_lossless(source: Path, target: Path) -> None:
         done = writer.Write()
     if not done:
         raise OutputError(f"{source.name}: expected JPEG lossless, got a failure of GDCM: choose jpegls")
-
-
-def _plain(values: Sequence[float] | np.ndarray) -> list[float]:
-    """Decimal strings hold 16 characters."""
-    return [float(f"{value:.9g}") for value in values]
