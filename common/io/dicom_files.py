@@ -21,6 +21,8 @@ MAX_ZIP_BYTES = 16 * 2**30
 MAX_MEMBER_BYTES = 4 * 2**30
 """Unpacked sizes beyond which a zip is taken for a bomb: 16 GB in all, 4 GB for one member."""
 
+SUFFIXES = (".dcm", ".dicom", ".ima")
+
 _FIRST_GROUP = (b"\x08\x00", b"\x02\x00")
 
 
@@ -32,20 +34,27 @@ def list_files(path: Path) -> list[StoredFile]:
     """
     if path.is_dir():
         return [_plain_file(file) for file in _walk(path)]
-    return _zip_members(path) if zipfile.is_zipfile(path) else [_plain_file(path)]
+    zipped = path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)
+    return _zip_members(path) if zipped else [_plain_file(path)]
 
 
 def is_dicom(file: StoredFile) -> bool:
     """By the mark after the preamble, or, in old files without one, by the first element.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file cannot be read, or its name says DICOM and its content does not: left out, a
+            damaged slice at an end of the stack would not be missed.
     """
     with open_file(file) as stream:
         head = stream.read(132)
-    return head[128:] == b"DICM" or (
-        head[:2] in _FIRST_GROUP and head[2:4] < b"\x20\x00" and len(head) == 132
-    )
+    old = head[:2] in _FIRST_GROUP and head[2:4] < b"\x20\x00" and len(head) == 132
+    if head[128:] == b"DICM" or old:
+        return True
+    if file.name.lower().endswith(SUFFIXES):
+        raise InputError(
+            f"{file.name}: expected DICOM by its name, got other data: copy it again or remove it"
+        )
+    return False
 
 
 def open_file(file: StoredFile) -> BinaryIO:

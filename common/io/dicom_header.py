@@ -107,11 +107,14 @@ def read_instance(file: StoredFile) -> Instance:
     try:
         with open_file(file) as stream:
             header = pydicom.dcmread(stream, force=True, stop_before_pixels=True, specific_tags=_TAGS)
-            return _instance(file, header)
+            instance = _instance(file, header)
     except InputError:
         raise
     except Exception as error:  # pydicom raises anything on damaged headers, some of it when values are read
         raise InputError(damaged(file.name)) from error
+    if instance.sop_class_uid in CT_CLASSES and not instance.frames[0].rows:
+        raise InputError(damaged(file.name))  # ends within the header
+    return instance
 
 
 def damaged(name: str) -> str:

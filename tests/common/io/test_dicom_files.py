@@ -109,6 +109,21 @@ def test_damaged_zips_and_members_are_refused(study: Path) -> None:
         read_ct(study)
 
 
+def test_a_zip_by_name_alone_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"PK half of it")
+    with pytest.raises(InputError, match=r"a\.zip: expected an intact zip, got a damaged one: copy it again"):
+        read_ct(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 4000, b"hello"])
+def test_dicom_by_name_alone_is_refused(tmp_path: Path, content: bytes) -> None:
+    write_series(tmp_path)[6].write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"0007\.dcm: expected DICOM by its name, got other data: copy it again"
+    ):
+        read_ct(tmp_path)
+
+
 def test_a_file_that_vanishes_is_refused(tmp_path: Path) -> None:
     path = write_series(tmp_path)[0]
     file = list_files(path)[0]

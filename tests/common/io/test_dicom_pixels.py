@@ -133,13 +133,11 @@ def test_a_header_alone_is_refused(tmp_path: Path) -> None:
         read_ct(tmp_path)
 
 
-@pytest.mark.parametrize("bytes_left", [-100, 700])
+@pytest.mark.parametrize("bytes_left", [-100, 500, 1000])
 def test_cut_files_are_refused(tmp_path: Path, bytes_left: int) -> None:
     path = write_series(tmp_path)[2]
     path.write_bytes(path.read_bytes()[:bytes_left])
-    with pytest.raises(
-        InputError, match=r"expected|0003\.dcm: expected an intact DICOM file, got a damaged one"
-    ):
+    with pytest.raises(InputError, match=r"0003\.dcm: expected an intact DICOM file, got a damaged one"):
         read_ct(tmp_path)
 
 
