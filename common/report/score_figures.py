@@ -15,7 +15,7 @@ COLORS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159
 STYLES = ("-", "--", ":", "-.")
 
 Group = tuple[str, tuple[int, int, int], np.ndarray]
-"""A name, its colour (r, g, b) 0..255, and values (P, T) of P patients with T templates, NaN where missing."""
+"""A name, its colour 0..255, and values (P, T) of P patients with T templates, NaN where missing."""
 
 
 def plot_scores(path: str | Path, groups: Sequence[Group], measure: str, note: str) -> None:

@@ -63,6 +63,7 @@ class RunKeeper:
         resume: continue from `checkpoint.pt`; False refuses a folder that holds one.
         tracker: shows the history elsewhere too.
         settings: what a resumed run must share with the one that wrote the checkpoint.
+        extra: what else a checkpoint keeps, by name.
 
     Raises:
         ConfigError: the folder holds another run, there is nothing to resume, or the loss is not finite.
@@ -82,6 +83,7 @@ class RunKeeper:
         resume: bool = False,
         tracker: Tracker | None = None,
         settings: Mapping[str, Any] | None = None,
+        extra: Mapping[str, Stateful] | None = None,
     ) -> None:
         self.folder = Path(output_dir)
         _check_folder(self.folder, resume)
@@ -91,6 +93,7 @@ class RunKeeper:
             "network": network,
             "optimizer": optimizer,
             "scheduler": scheduler,
+            **(extra or {}),
         }
         self.validator, self.writer, self.tracker = validator, writer, tracker
         self.seed, self.patience, self.resume = seed, patience, resume

@@ -13,8 +13,8 @@ from PIL import Image
 
 from common.networks.sam import build_sam
 from common.networks.tiny_vit import TinyVitSizes
-from ksam.delta import load_delta
-from ksam.knowledge_sam import KSam
+from ksam.delta import load_delta, read_delta
+from ksam.knowledge_sam import Knowledge, KSam
 from ksam.options import find_options
 
 BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "ksam_kidney_seg"
@@ -39,10 +39,33 @@ STRUCTURES = [
 def build_toy(delta: str | None = None, seed: int = 0, **options: Any) -> KSam:
     """A KSAM of 32 x 32 pixels, random weights; in place of `network_def` of the configs."""
     torch.manual_seed(seed)
-    network = KSam(build_sam(SIZES, image_size=SIZE_PX), find_options("lite", OPTIONS | options))
+    chosen = read_delta(Path(delta)).options if delta else find_options("lite", OPTIONS | options)
+    network = KSam(build_sam(SIZES, image_size=SIZE_PX), chosen)
     if delta:
         load_delta(network, delta)
     return network.eval()
+
+
+class ColourNetwork(KSam):
+    """Finds what is at least as bright as the darkest tenth of what the template's mask covers."""
+
+    def encode(self, image: torch.Tensor) -> torch.Tensor:
+        return image.mean(1, keepdim=True)
+
+    def read_prompt(self, features: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> Knowledge:
+        return Knowledge(features, features, features, mask)
+
+    def segment(self, features: torch.Tensor, knowledge: Knowledge) -> torch.Tensor:
+        pairs = zip(knowledge.features, knowledge.mask, strict=True)
+        covered = [f[m > 0.5].quantile(0.1) if (m > 0.5).any() else f.max() for f, m in pairs]
+        return features.expand(len(covered), -1, -1, -1) - torch.stack(covered).view(-1, 1, 1, 1) + 10
+
+
+def build_colour(delta: str | None = None) -> KSam:
+    """In place of `network_def`."""
+    network = build_toy(delta)
+    network.__class__ = ColourNetwork
+    return network
 
 
 def draw_disc(rng: np.random.Generator, size_px: int = 48) -> tuple[np.ndarray, np.ndarray]:

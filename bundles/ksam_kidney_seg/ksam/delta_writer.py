@@ -12,8 +12,9 @@ import torch
 
 from common.io.files import write_json
 
+from .averaging import WeightAverage
 from .card import WeightsCard
-from .delta import save_delta
+from .delta import read_delta, save_delta
 from .frame import build_frame
 from .knowledge_sam import KSam
 from .material import TrainingMaterial
@@ -34,7 +35,9 @@ class DeltaWriter:
         output_dir: the run's folder; its name becomes the delta's.
         network: KSam in training.
         material: brings patients, templates and licence.
+        average: its weights are written, if it has any.
         purpose: "research", "demonstration", ...; stands in every result.
+        start_from: delta that the run went on from; its patients stay known.
         fp16: half the size.
     """
 
@@ -43,25 +46,30 @@ class DeltaWriter:
         output_dir: str,
         network: KSam,
         material: TrainingMaterial,
+        average: WeightAverage,
         purpose: str = "research",
+        start_from: str | None = None,
         fp16: bool = True,
     ) -> None:
         self.folder, self.network, self.material = Path(output_dir), network, material
-        self.purpose, self.fp16 = purpose, fp16
+        self.average = average
+        self.purpose, self.start_from, self.fp16 = purpose, start_from, fp16
 
     def write(self, history: Sequence[Mapping[str, float]]) -> None:
         """Raises OutputError: no room; ClassifierError: a weight that is not finite."""
         material, task = self.material, self.material.task
         fill_bank(self.network, task)
-        patients = sorted({hash_patient(c.patient) for c in (*material.training, *material.validation)})
+        own = {hash_patient(case.patient) for case in (*material.training, *material.validation)}
+        patients = sorted(own | set(read_training_patients(self.start_from)))
         card = WeightsCard(
             name=self.folder.resolve().name,
             version=str(int(history[-1]["epoch"])),
             purpose=self.purpose,
-            training_data=f"{task.name} (licence: {task.licence}), {len(patients)} patients",
+            training_data=f"{task.name} (licence: {task.licence}), {len(own)} patients",
         )
         notes = {"training_patients": json.dumps(patients), "datalist": task.name}
-        card = save_delta(self.network, self.folder / DELTA, card, self.fp16, notes)
+        with self.average.in_use():
+            card = save_delta(self.network, self.folder / DELTA, card, self.fp16, notes)
         write_json(self.folder / CARD, self._describe(card, history[-1]))
 
     def _describe(self, card: WeightsCard, row: Mapping[str, float]) -> dict[str, Any]:
@@ -74,6 +82,17 @@ class DeltaWriter:
             "templates": [template.id for template in self.material.task.templates],
             "validation": dict(row),
         }
+
+
+def read_training_patients(weights: str | None) -> list[str]:
+    """Hashes of the patients that a delta was trained on; none where the file does not say.
+
+    Raises:
+        ClassifierError: the delta cannot be read.
+    """
+    if weights is None or Path(weights).suffix != ".safetensors":
+        return []
+    return list(json.loads(read_delta(Path(weights)).notes.get("training_patients", "[]")))
 
 
 def fill_bank(network: KSam, task: Task) -> None:

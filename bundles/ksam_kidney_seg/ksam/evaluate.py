@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,15 +13,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from common.engines.torch_engine import find_device
 from common.errors import ConfigError, InputError
 from common.io.ct_volume import read_ct
 from common.io.files import write_json, write_text
 from common.report.score_figures import plot_scores
 
 from .datalist import PARTS, Case, LabelledSlice, load_datalist
-from .delta import read_delta
-from .eager import EagerNetwork
+from .delta_writer import read_training_patients
+from .engines import build_ksam_engines
 from .evaluation_table import ENSEMBLE, MEAN, arrange, format_csv, format_markdown, summarize
 from .frame import Frame
 from .inferer import KnowledgePromptInferer
@@ -31,6 +29,7 @@ from .material import frame_case
 from .prompts import load_task
 from .remembered import RememberedNetwork
 from .scores import Score, measure
+from .segmenter import describe_network
 from .structures import mask_of
 from .template_choice import choose_structures, draw_task, hash_patient, restrict_task, single_template_tasks
 from .templates import Task
@@ -74,8 +73,8 @@ class EvaluationMaterial:
         """Structures and templates.
 
         Raises:
-            InputError: the task cannot be read, shares no structure with the datalist, lacks one that is asked
-                for, or is of another modality.
+            InputError: the task cannot be read, shares no structure with the datalist, lacks one that is
+                asked for, or is of another modality.
         """
         header = self.cases[0].header
         if self.prompts is None:
@@ -119,17 +118,10 @@ def refuse_training_patients(cases: Sequence[Case], patients: Sequence[str], nam
         )
 
 
-def read_training_patients(weights: str | None) -> list[str]:
-    """Hashes of the patients that a delta was trained on; none where the file does not say. ClassifierError."""
-    if weights is None or Path(weights).suffix != ".safetensors":
-        return []
-    return list(json.loads(read_delta(Path(weights)).notes.get("training_patients", "[]")))
-
-
 class CaseEvaluator:
     """Segments every case with each template by itself and with all of them, and writes what came out.
 
-    Files: `metrics.json`, `metrics.md`, `cases.csv` (one line per case, structure and template), `scores.png`.
+    Files: `metrics.json`, `metrics.md`, `cases.csv` (a line per case, structure and template), `scores.png`.
 
     Args:
         dataset: cases and prompts.
@@ -142,7 +134,7 @@ class CaseEvaluator:
         ensemble: also let the templates answer together, as inference does.
         bootstrap: draws for the intervals.
         seed: of the draws.
-        device: where the network runs.
+        engine, precision, device: how the network is run, see `common.engines`.
     """
 
     def __init__(
@@ -157,11 +149,12 @@ class CaseEvaluator:
         ensemble: bool = True,
         bootstrap: int = 2000,
         seed: int = 0,
+        engine: str = "auto",
+        precision: str = "auto",
         device: str = "cpu",
     ) -> None:
         self.material, self.inferer, self.folder = dataset, inferer, Path(output_dir)
-        self.network = network.to(find_device(device))
-        self.engine = RememberedNetwork(EagerNetwork(self.network), KEPT_BYTES)
+        self.network, self.choice = network, (engine, precision, device)
         self.weights, self.allow_training_patients = weights, allow_training_patients
         self.hd95, self.ensemble, self.bootstrap, self.seed = hd95, ensemble, bootstrap, seed
 
@@ -182,6 +175,11 @@ class CaseEvaluator:
         content = self._describe(rows, tasks) | {"seconds": time.perf_counter() - started}
         self._write(content, scores, rows)
         return content
+
+    @cached_property
+    def engine(self) -> RememberedNetwork:
+        """What runs the network; a slice is encoded once for all templates. Raises ConfigError."""
+        return RememberedNetwork(build_ksam_engines(self.network, *self.choice), KEPT_BYTES)
 
     def _score_case(self, case: Case, tasks: Mapping[str, Task]) -> Iterator[Score]:
         """Every structure with every template."""
@@ -214,7 +212,7 @@ class CaseEvaluator:
                 "cases": len(material),
                 "patients": len({case.patient for case in material}),
             },
-            "weights": self.network.card.as_json(),
+            **describe_network(self.network, self.engine.network),
             "prompts": {
                 "task": task.name,
                 "drawn_from_training": material.prompts is None,

@@ -70,7 +70,7 @@ def summarize(
 
 
 def _summarize_structure(scores: Sequence[Score], name: str, times: int, seed: int) -> dict[str, Any]:
-    dice, patients, templates = arrange(scores, name, "dice")
+    dice, _, templates = arrange(scores, name, "dice")
     hd95, _, _ = arrange(scores, name, "hd95")
     per_template = {t: _mean(dice[:, place]) for place, t in enumerate(templates)}
     own = [score for score in scores if score.structure == name]
@@ -124,8 +124,8 @@ def format_markdown(rows: Mapping[str, Mapping[str, Any]], unit: str, templates:
         cells += [_number(row["hd95"], 2)] + [_number(row["ensemble_dice"])] * ensemble
         lines.append(f"| {' | '.join([*cells, str(row['patients'])])} |")
     note = (
-        f"Each of {templates} templates by itself; the mean over templates, its spread over templates, and its "
-        "interval over patients (bootstrap)."
+        f"Each of {templates} templates by itself; the mean over templates, its spread over templates, and "
+        "its interval over patients (bootstrap)."
     )
     return "\n".join([*lines, "", note, ""])
 

@@ -22,6 +22,7 @@ from common.training.processes import local_device, process_place, start_distrib
 from common.training.run_keeper import RunKeeper
 from common.training.tracking import build_tracker
 
+from .averaging import AverageInUse, WeightAverage
 from .delta_writer import DeltaWriter
 from .episode_network import EpisodeNetwork, TrainedPart, unwrap
 from .knowledge_sam import KSam
@@ -30,8 +31,10 @@ from .training_data import EpisodeData, EpisodeSettings
 from .validation import METRIC
 
 __all__ = [
+    "AverageInUse",
     "DeltaWriter",
     "EpisodeSettings",
+    "WeightAverage",
     "build_optimizer",
     "build_scheduler",
     "local_device",
@@ -91,7 +94,8 @@ def build_trained_network(network_def: KSam, device: str, loss_prior: float = 0.
     if not dist.is_initialized():
         return trained
     devices = [device] if device.startswith("cuda") else None
-    return DistributedDataParallel(trained, devices, find_unused_parameters=True)
+    # the bank is filled on the first process only, and no other buffer changes
+    return DistributedDataParallel(trained, devices, find_unused_parameters=True, broadcast_buffers=False)
 
 
 def count_steps(dataset: EpisodeData, batch_size: int) -> int:
@@ -125,10 +129,16 @@ class GradientClip:
         torch.nn.utils.clip_grad_norm_(self.parameters, self.norm)
 
 
+def follow_weights(average: WeightAverage) -> WeightAverage:
+    """The average as a handler of the trainer (MONAI wants handlers written out in a config's list)."""
+    return average
+
+
 def build_run_keeper(
     output_dir: str,
     network: nn.Module,
     datalist: str,
+    average: WeightAverage,
     tracker: str = "none",
     settings: Mapping[str, Any] | None = None,
     **arguments: Any,
@@ -139,6 +149,7 @@ def build_run_keeper(
         output_dir: the run's folder.
         network: as the optimizer sees it.
         datalist: a resumed run must have the same.
+        average: kept in the checkpoint.
         tracker: "none", "tensorboard" or "mlflow", see `build_tracker`.
         settings: further values that a resumed run must share.
         arguments: further arguments of `RunKeeper`.
@@ -149,7 +160,8 @@ def build_run_keeper(
     shared = {"datalist": hash_file_text(datalist), **(settings or {})}
     part = TrainedPart(unwrap(network))
     shown = build_tracker(tracker, output_dir, shared)
-    return RunKeeper(output_dir, part, metric=METRIC, tracker=shown, settings=shared, **arguments)
+    kept = {"average": average}
+    return RunKeeper(output_dir, part, metric=METRIC, tracker=shown, settings=shared, extra=kept, **arguments)
 
 
 def hash_file_text(path: str | Path) -> str:

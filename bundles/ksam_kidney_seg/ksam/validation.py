@@ -21,6 +21,7 @@ from common.errors import ConfigError
 from common.training.optimisation import PrecisionInferer
 from common.training.processes import is_first_process, process_place
 
+from .averaging import WeightAverage
 from .datalist import Case
 from .eager import weights_version
 from .inferer import KnowledgePromptInferer
@@ -224,6 +225,7 @@ class WatchedTasks:
     Args:
         datalists: JSON files; their templates come from their own training patients.
         network: KSam in training.
+        average: its weights are evaluated, if it has any.
         interval: in epochs.
         templates, batch_size, precision: see `ValidationInferer`.
         slices_per_case: see `ValidationData`.
@@ -238,6 +240,7 @@ class WatchedTasks:
         self,
         datalists: Sequence[str],
         network: KSam,
+        average: WeightAverage,
         interval: int = 10,
         templates: int = 1,
         batch_size: int = 8,
@@ -248,7 +251,7 @@ class WatchedTasks:
     ) -> None:
         if interval < 1:
             raise ConfigError(f"watch_interval: expected at least 1, got {interval}: 10 is the paper's")
-        self.network, self.interval, self.device = network, interval, device
+        self.average, self.interval = average, interval
         self.materials = [TrainingMaterial(path, None, templates, seed) for path in datalists]
         self.evaluators = [
             build_evaluator(
@@ -275,7 +278,8 @@ class WatchedTasks:
 
     def _evaluate(self, engine: Engine) -> None:
         for material, evaluator in zip(self.materials, self.evaluators, strict=True):
-            evaluator.run(engine.state.epoch)
+            with self.average.in_use():
+                evaluator.run(engine.state.epoch)
             name = material.task.name
             found = {f"{name}_{key}": float(value) for key, value in evaluator.state.metrics.items()}
             engine.state.metrics.update(found)
