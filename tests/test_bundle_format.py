@@ -18,6 +18,7 @@ from bundle_format.workflows import (
     check_weights,
 )
 from PIL import Image
+from toy_ksam import draw_datalist
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLES = sorted(path.parent.name for path in (ROOT / "bundles").glob("*/configs"))
@@ -73,4 +74,14 @@ def write_patches(bundle: Bundle, folder: Path) -> dict[str, Any]:
     return {"dataset_dir": str(folder / "patches"), "output_dir": str(folder / "out"), "patch_mpp": 0.5}
 
 
-SAMPLES = {"wsi_scale_selector": write_patches}
+def write_pictures(bundle: Bundle, folder: Path) -> dict[str, Any]:
+    """A few pictures with label maps and their datalist; the overrides that name them."""
+    datalist = draw_datalist(folder / "pictures")
+    return {
+        "dataset_dir": str(folder / "pictures"),
+        "datalist": str(datalist),
+        "output_dir": str(folder / "out"),
+    }
+
+
+SAMPLES = {"wsi_scale_selector": write_patches, "ksam_kidney_seg": write_pictures}
