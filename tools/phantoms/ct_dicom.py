@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,11 +101,10 @@ def _clean(voxels_hu: np.ndarray, affine_ras_mm: np.ndarray, series: Series) -> 
 
 def _copy(dataset: Dataset, series: Series) -> Dataset:
     """The same slice as another instance."""
-    copy = pydicom.Dataset(dataset)
-    copy.file_meta = pydicom.dataset.FileMetaDataset(dataset.file_meta)
-    copy.SOPInstanceUID = phantom_uid(series.patient, series.number, "copy")
-    copy.file_meta.MediaStorageSOPInstanceUID = copy.SOPInstanceUID
-    return copy
+    other = copy.deepcopy(dataset)
+    other.SOPInstanceUID = phantom_uid(series.patient, series.number, "copy")
+    other.file_meta.MediaStorageSOPInstanceUID = other.SOPInstanceUID
+    return other
 
 
 def _save(dataset: Dataset, syntax: str, path: Path) -> None:
