@@ -12,7 +12,7 @@ import pydicom
 import pytest
 from phantoms import ct_labels, kidney_ct
 from phantoms.ct_dataset import Population
-from phantoms.ct_dicom import Series, write_scout, write_series
+from phantoms.ct_dicom import Series, _to_jpeg_lossless, write_scout, write_series
 from phantoms.ct_kidney import draw_kidney
 from phantoms.ct_patient import draw_patient
 from phantoms.ct_phases import PHASES_S, draw_attenuation
@@ -20,7 +20,7 @@ from phantoms.ct_protocol import Protocol, plan_scan
 from phantoms.ct_scan import Images, Scan, take_scan
 from phantoms.ct_shapes import Block, Ellipsoid, RoundCone, Solid, rotation
 
-from common.errors import ConfigError, InputError
+from common.errors import ConfigError, InputError, OutputError
 from common.io.ct_volume import read_ct
 from ksam.datalist import load_datalist
 
@@ -215,6 +215,12 @@ def test_command_line_refuses_in_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys.modules["_venv"], "enter_venv", lambda: None)
     assert kidney_ct.main(["--output", str(tmp_path), "--slice-mm", "thin"]) == 1
     assert capsys.readouterr().err.startswith("error: --slice-mm: expected numbers")
+
+
+def test_a_failing_encoder_is_refused(tmp_path):
+    (tmp_path / "a.dcm").write_text("x")
+    with pytest.raises(OutputError, match="a.dcm: expected JPEG lossless, got a failure of GDCM"):
+        _to_jpeg_lossless(tmp_path / "a.dcm", tmp_path / "b.dcm")
 
 
 def test_refusals():

@@ -93,7 +93,7 @@ class Kidney:
         parts: list[Painted] = []
         for cone in self.collecting:
             ends = self.to_body(np.stack([cone.start_mm, cone.end_mm]))
-            moved = RoundCone(*ends, cone.start_radius_mm, cone.end_radius_mm)
+            moved = RoundCone(ends[0], ends[1], cone.start_radius_mm, cone.end_radius_mm)
             parts.append(Solid(moved, self.hu["urine"], labels.PELVIS, False, True))
         for *center, radius in self.cysts:
             ball = Ellipsoid(self.to_body(np.array(center)), np.full(3, radius))

@@ -27,7 +27,8 @@ def draw_trunks(
     """
     z = np.linspace(height_mm[0] - 20, height_mm[1] + 20, 12)
     spine_front = -20 * widths[1]
-    lines, parts = [], []
+    lines: list[np.ndarray] = []
+    parts: list[Painted] = []
     for x, y, radius, tissue, label in (
         (rng.uniform(4, 16), -13.0, rng.uniform(8, 12), "aorta", labels.AORTA),
         (rng.uniform(-30, -20), -9.0, rng.uniform(9, 12.5), "vena_cava", labels.VENA_CAVA),
@@ -53,7 +54,7 @@ def draw_renal_vessels(
     The left vein crosses in front of the aorta, the right artery behind the vena cava; one kidney in four has
     a second artery.
     """
-    veins = [
+    veins: list[Painted] = [
         Solid(part, hu["renal_vein"], labels.VEIN, False, True)
         for part in _vein(rng, kidney, aorta, vena_cava, side)
     ]

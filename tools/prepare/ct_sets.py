@@ -175,7 +175,7 @@ def _read_masks(paths: list[Path], shape: tuple[int, int, int]) -> Iterator[np.n
 
 
 def _shift_to_hu(image: Path, label: Path, offset: float, folder: Path) -> tuple[Path, Path]:
-    stored = nib.load(image)
+    stored = nib.nifti1.load(image)
     values = np.asanyarray(stored.dataobj)
     if values.min() < 0:
         return image, label
