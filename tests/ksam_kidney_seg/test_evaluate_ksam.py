@@ -24,8 +24,8 @@ from ksam.template_choice import draw_task, hash_patient
 
 
 def evaluate(folder: Path, **overrides: Any) -> dict[str, Any]:
-    settings = {"output_dir": folder / "out", "weights": None, "templates": 3, "bootstrap": 200, "engine": "torch"}
-    settings["network_def"] = {"_target_": "toy_ksam.build_colour"}
+    settings = {"output_dir": folder / "out", "weights": None, "templates": 3, "bootstrap": 200}
+    settings |= {"engine": "torch", "network_def": {"_target_": "toy_ksam.build_colour"}}
     try:
         open_workflow("evaluate.json", "infer", **settings | overrides).run()
     except RuntimeError as error:
