@@ -75,7 +75,7 @@ class TorchTensors:
         self._device = find_device(device)
         self.precision = find_precision(precision, self._device)
         self.device = "cpu" if self._device.type == "cpu" else torch.cuda.get_device_name(self._device)
-        self.version = torch.__version__
+        self.version = str(torch.__version__)
         self._network = network.to(self._device).eval()
 
     @torch.inference_mode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from segment_anything.modeling.common import MLPBlock
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 from ..errors import ConfigError
 
 TARGETS = ("q", "k", "v", "mlp")
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class LoraLinear(nn.Linear):
@@ -69,7 +71,7 @@ class LoraLinear(nn.Linear):
         return linear
 
 
-def add_lora(module: nn.Module, rank: int = 4, targets: Sequence[str] = ("q", "v")) -> nn.Module:
+def add_lora(module: Module, rank: int = 4, targets: Sequence[str] = ("q", "v")) -> Module:
     """Freeze an encoder and give its linear layers additions that can be trained.
 
     Choice: q and v as SAMed does (147,456 parameters in a ViT-B at rank 4); with "mlp" as Medical SAM Adapter
@@ -99,7 +101,7 @@ def add_lora(module: nn.Module, rank: int = 4, targets: Sequence[str] = ("q", "v
     return module
 
 
-def merge_lora(module: nn.Module) -> nn.Module:
+def merge_lora(module: Module) -> Module:
     """Put the additions into the weights, in place: the plain network again, nothing slower than before."""
     for parent in list(module.modules()):
         for name, child in list(parent.named_children()):

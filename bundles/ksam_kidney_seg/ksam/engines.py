@@ -35,7 +35,8 @@ class KSamEngines:
     def __init__(
         self, network: KSam, engine: str = "auto", precision: str = "auto", device: str = "cpu"
     ) -> None:
-        self.network, self.image_size = network, network.image_size
+        self.network: nn.Module = network
+        self.image_size = network.image_size
         self._reader = merge_lora(copy.deepcopy(network).cpu()).eval().requires_grad_(False)
         choice = (engine, precision, device)
         picture = torch.zeros(1, 3, self.image_size, self.image_size)
