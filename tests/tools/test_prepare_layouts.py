@@ -284,7 +284,11 @@ def test_slicer_label_maps_and_two_studies_of_a_patient(tmp_path, ct, labels, ca
 def test_slicer_dicom_with_a_dicom_seg(tmp_path, ct, labels):
     source = tmp_path / "KAS"
     affine = np.diag([-0.8, -0.8, 3.0, 1.0])
-    paths = write_ct_series(source / "patient_01" / "DICOM", ct, affine, seed=1)
+    folder = source / "patient_01" / "DICOM"
+    paths = write_ct_series(folder / "b", ct, affine, seed=1, series_number=5)
+    write_ct_series(
+        folder / "a", ct, np.diag([-0.9, -0.9, 3.0, 1.0]), seed=1, series_number=2
+    )  # read by rule
     slices = [pydicom.dcmread(path) for path in paths]
     described = [
         highdicom.seg.SegmentDescription(
@@ -310,12 +314,13 @@ def test_slicer_dicom_with_a_dicom_seg(tmp_path, ct, labels):
         software_versions="1",
         device_serial_number="1",
     )
-    segmentation.save_as(source / "patient_01" / "seg.dcm")
+    segmentation.save_as(folder / "seg.dcm")
     assert run("slicer", source, "--fractions", "1,0,0") == 0
     found = read_all(source)["patient_01"]
     for value, name in ((1, "cortex"), (2, "medulla"), (3, "artery")):
         assert count(found, name) == (labels == value).sum()
     assert np.array_equal(found[2].masks["medulla"], (labels[:, :, 2] == 2).T)
+    assert np.array_equal(found[2].image, ct[:, :, 2].T)
 
 
 @pytest.mark.shared_data

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import nrrd
 import numpy as np
+import pydicom
 
 from common.errors import InputError
 from common.geometry import ras_from_lps
@@ -87,8 +88,9 @@ def collect_slicer(request: Request) -> Collected:
         stem = strip_suffixes(segmentation)
         patient = inner[0] if inner else strip_suffixes(image)
         name = re.sub(r"[^\w.-]+", "_", "_".join((*inner, stem)))
-        make = functools.partial(_write_labels, image, segmentation, naming, name)
-        entries.append(Entry(name, image, None, patient, make=make))
+        series = referenced_series(segmentation) if image.is_dir() else None
+        make = functools.partial(_write_labels, image, series, segmentation, naming, name)
+        entries.append(Entry(name, image, None, patient, series=series, make=make))
     need(entries, request.source, "segmentations (.seg.nrrd, DICOM SEG, *seg*.nrrd, *label*.nii.gz)")
     structures = [structure(name, [value]) for value, name in enumerate(naming.structures, 1)]
     return Collected("kidney structures", "CT", "private", structures, [0], entries)
@@ -126,12 +128,22 @@ def find_image(segmentation: Path) -> Path:
         raise InputError(
             f"{segmentation.name}: expected one CT beside it, got {len(volumes)}: give each patient a folder"
         )
-    for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir()), folder.parent):
-        if _holds_slices(place):
-            return place
+    below = [path for path in sorted(folder.iterdir()) if path.is_dir() and _holds_slices(path)]
+    if len(below) > 1 or _holds_slices(folder):
+        return folder
+    if below or _holds_slices(folder.parent):
+        return below[0] if below else folder.parent
     raise InputError(
         f"{segmentation.name}: expected a CT beside it (NRRD, NIfTI or DICOM slices), got none: put it there"
     )
+
+
+def referenced_series(segmentation: Path) -> str | None:
+    """SeriesInstanceUID that a DICOM SEG was drawn on; None where it does not say, or for other files."""
+    if segmentation.name.lower().endswith((*NRRD, *NIFTI)):
+        return None
+    rows = pydicom.dcmread(segmentation, stop_before_pixels=True, force=True).get("ReferencedSeriesSequence")
+    return str(rows[0].SeriesInstanceUID) if rows else None
 
 
 def read_segments(
@@ -204,10 +216,10 @@ def _affine(header: Mapping[str, object], name: str) -> np.ndarray:
 
 
 def _write_labels(
-    image: Path, segmentation: Path, naming: Naming, name: str, folder: Path
+    image: Path, series: str | None, segmentation: Path, naming: Naming, name: str, folder: Path
 ) -> tuple[Path, Path] | None:
     """One label map on the grid of the CT; a later structure lies over an earlier one."""
-    volume = read_ct(image)
+    volume = read_ct(image, series)
     joined = np.zeros(volume.shape, np.uint8)
     for segment, mask in read_segments(segmentation, volume, naming.labels):
         value = naming.value(segment, segmentation.name)
