@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .ct_kidney import Kidney, draw_kidney
+from .ct_organs import draw_gut, draw_organs
 from .ct_phases import draw_attenuation
 from .ct_shapes import Painted, rotation
-from .ct_torso import Couch, Wall, draw_gut, draw_muscles, draw_organs, draw_ribs, draw_spine, draw_wall
+from .ct_torso import Couch, Wall, draw_muscles, draw_ribs, draw_spine, draw_wall
 from .ct_vessels import draw_renal_vessels, draw_trunks
 
 LOWEST_MM, HIGHEST_MM = -150.0, 150.0
