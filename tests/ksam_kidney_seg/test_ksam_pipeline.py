@@ -71,7 +71,7 @@ def test_volumes_are_told_by_side_with_what_made_them(tmp_path):
     run(write_ct(tmp_path / "ct"), tmp_path / "out")
     record = json.loads((tmp_path / "out" / "volumes.json").read_text())
     dark, light = record["structures"]
-    assert (dark["voxels"], dark["volume_ml"]) == (30, 30 * 12 / 1000)
+    assert (dark["voxels"], dark["volume_ml"]) == (30, 30 * 4.8)
     assert (dark["right"]["voxels"], dark["left"]["voxels"]) == (30, 0)
     assert (light["right"]["voxels"], light["left"]["voxels"]) == (0, 30)
     assert dark["expected_dice"] == 1 and dark["disagreement"] == pytest.approx(0, abs=1e-4)
@@ -86,7 +86,7 @@ def test_volumes_are_told_by_side_with_what_made_them(tmp_path):
 
 
 def test_nifti_keeps_its_own_grid(tmp_path):
-    flipped = np.diag([2.0, -2.0, 3.0, 1.0])
+    flipped = np.diag([40.0, -40.0, 3.0, 1.0])
     path = tmp_path / "in" / "scan.nii.gz"
     path.parent.mkdir()
     nib.save(nib.Nifti1Image(body_volume()[::-1], flipped), path)
@@ -122,7 +122,7 @@ def test_empty_result_is_said_to_be_empty(tmp_path):
 def test_structure_that_is_missing_is_named(tmp_path):
     run(write_ct(tmp_path / "ct", dark=False), tmp_path / "out")
     report = (tmp_path / "out" / "report.html").read_text()
-    assert "Dark not found, light 0.36 mL" in report and "Dark was not found anywhere." in report
+    assert "Dark not found, light 144 mL" in report and "Dark was not found anywhere." in report
 
 
 def test_clinical_weights_carry_no_warning(tmp_path):

@@ -63,7 +63,9 @@ def render(tmp_path: Path, record: dict[str, Any], **pictures: Path) -> str:
 def test_picture_report_leads_with_the_ratio(tmp_path):
     record = complete(describe_picture(labels_2d(), (DISC, CUP), SURE, (0.5, 0.5)))
     page = render(tmp_path, record)
-    headline, banner = page.index("Vertical cup-to-disc ratio 0.50"), page.index("not for diagnosis")
+    body = page.index("<body>")
+    headline = page.index("Vertical cup-to-disc ratio 0.50", body)
+    banner = page.index("not for diagnosis", body)
     assert banner < headline < page.index("<table>")
     assert "Optic disc structure (SCT 81016008)" in page and "Disc includes cup" in page
     assert "25.00" in page and "25.00%" in page  # mm2 and share of the disc with its cup
@@ -78,7 +80,7 @@ def test_volume_report_names_sides(tmp_path):
     labels[4:14, 2:6, 1:3] = 1
     labels[4:14, 14:18, 1:3] = 1
     voxels = np.full(labels.shape, 40.0)
-    record = complete(describe_volume(voxels, labels, 1000.0, (DISC, CUP), SURE))
+    record = complete(describe_volume(voxels, labels, 20.0, 1000.0, (DISC, CUP), SURE))
     page = render(tmp_path, record)
     assert record["sides"]["midline_column"] == 10 and record["voxel_mm3"] == 1000
     assert "Disc 160 mL, cup not found" in page and "right 80.0 mL (50%)" in page

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from ksam.measure import CUT_NOTE, Midline, find_midline, measure_cup_to_disc, measure_picture, measure_volume
+from ksam.measure import (
+    CUT_NOTE,
+    PART_NOTE,
+    Midline,
+    find_midline,
+    measure_cup_to_disc,
+    measure_picture,
+    measure_volume,
+)
 from ksam.structures import Structure
 
 KIDNEY = Structure("kidney", 1, None, (1, 1, 1))
@@ -22,7 +30,7 @@ def test_sides_are_told_by_the_middle_of_the_body():
     labels[20:30, 30:40, 1:3] = 1  # patient's right: left in the picture
     labels[20:25, 60:70, 2] = 1
     labels[20, 60, 2] = 2
-    midline = find_midline(body(), labels)
+    midline = find_midline(body(), labels, 3.0)
     kidney, tumour = measure_volume(labels, (KIDNEY, TUMOUR), 2.0, midline)
     assert midline == Midline(50.0)
     assert (kidney["voxels"], kidney["volume_ml"]) == (250, 0.5)
@@ -41,16 +49,17 @@ def test_a_middle_inside_a_column_divides_it():
 
 def test_no_sides_where_the_picture_cuts_one_side_of_the_body():
     labels = np.ones((60, 100, 4), np.uint8)
-    cut = find_midline(body((0, 80)), labels)
+    cut = find_midline(body((0, 80)), labels, 3.0)
     assert cut == Midline(None, CUT_NOTE)
-    assert find_midline(body((0, 100)), labels) == Midline(50.0)
+    assert find_midline(body((0, 100)), labels, 3.0) == Midline(50.0)
+    assert find_midline(body((0, 100)), labels, 2.0) == Midline(None, PART_NOTE)
     (row,) = measure_volume(labels, (KIDNEY,), 1.0, cut)
     assert row["right"] is None and row["left"] is None and row["cut"] == ["bottom", "top"]
 
 
 def test_nothing_found_has_no_sides_and_no_slices():
     empty = np.zeros((60, 100, 4), np.uint8)
-    midline = find_midline(body(), empty)
+    midline = find_midline(body(), empty, 3.0)
     assert midline.column is None and "No structure was found" in midline.note
     (row,) = measure_volume(empty, (KIDNEY,), 1.0, midline)
     assert (row["voxels"], row["slices"], row["first_slice"], row["cut"]) == (0, 0, None, [])

@@ -17,8 +17,8 @@ from ksam.segmenter import TaskSegmenter
 from ksam.templates import Task, Template
 
 SLICES = 5
-AFFINE = np.diag([-2.0, -2.0, 3.0, 1.0])
-"""DICOM's usual way: I to the left, J to the back, K to the head; 2 x 2 x 3 mm."""
+AFFINE = np.diag([-40.0, -40.0, 3.0, 1.0])
+"""DICOM's usual way: I to the left, J to the back, K to the head; 40 x 40 x 3 mm."""
 
 
 class ToyKSam(ToyNetwork):

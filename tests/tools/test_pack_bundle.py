@@ -9,6 +9,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pack_bundle
 import pytest
 from pack_bundle import main, pack, parse
@@ -135,6 +137,15 @@ def test_zip_has_the_files_and_nothing_else(toy: Path, tmp_path: Path) -> None:
             *(f"P/_vendor/common/{name}" for name in vendored),
         ]
     )
+
+
+def test_prompts_are_packed_without_their_cache(toy: Path, tmp_path: Path) -> None:
+    for name in ("task.json", "templates/a/image.png", "cache/features.pt"):
+        write(toy / "bundles/toy_sorter/prompts/task" / name, "{}")
+    build_zip(toy, "toy_sorter", tmp_path / "a.zip")
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        packed = {name.partition("prompts/")[2] for name in archive.namelist() if "prompts/" in name}
+    assert packed == {"task/task.json", "task/templates/a/image.png"}
 
 
 def test_zip_is_the_same_bytes_every_time(toy: Path, tmp_path: Path) -> None:
@@ -336,3 +347,26 @@ def test_packed_scale_selector_runs_alone_on_a_real_slide(tmp_path: Path) -> Non
     run_alone("-m", "monai.bundle", "run", *flags, cwd=bundle)
     written = {path.name for path in (tmp_path / "results").iterdir()}
     assert {"scale.json", "doctor.json", "class_map.geojson", "report.html"} <= written
+
+
+@pytest.mark.slow
+def test_packed_ksam_runs_alone_with_a_prompt_library(tmp_path: Path) -> None:
+    target = pack("ksam_kidney_seg", tmp_path / "dist", False)
+    bundle = unpack(target, tmp_path / "empty")
+    volume = np.random.default_rng(0).integers(-200, 300, (64, 64, 2)).astype(np.int16)
+    nib.save(nib.Nifti1Image(volume, np.diag([-5.0, -5.0, 5.0, 1.0])), tmp_path / "ct.nii.gz")
+    arguments = {
+        "config_file": "configs/inference.json",
+        "input": str(tmp_path / "ct.nii.gz"),
+        "prompts": "prompts/kidney_phantom",
+        "output_dir": str(tmp_path / "results"),
+        "pretrained": "False",
+        "backbone": "lite",
+    }
+    flags = [part for key, value in arguments.items() for part in (f"--{key}", value)]
+    run_alone("-m", "monai.bundle", "run", *flags, cwd=bundle)
+    written = {path.name for path in (tmp_path / "results").iterdir()}
+    assert {"ct_seg.nii.gz", "volumes.json", "slices.png", "report.html"} <= written
+    assert (
+        "untrained weights, not for diagnosis" in (tmp_path / "results" / "report.html").read_text().lower()
+    )

@@ -17,6 +17,10 @@ SIDE_RULE = (
     "left of it, where the aorta is."
 )
 CUT_NOTE = "The body is cut by the edge of the picture on one side only, so its middle is unknown: no sides."
+PART_NOTE = "The picture shows a part of the body's width only, so its middle is unknown: no sides."
+WHOLE_WIDTH_MM = 250.0
+"""A picture that is filled by the body and narrower than this shows a part of it (choice: a slim adult)."""
+
 MAX_BODY_SLICES = 40
 """Slices in which the body is looked for; evenly spread over those with structures."""
 
@@ -34,12 +38,13 @@ class Midline:
     note: str = ""
 
 
-def find_midline(voxels_hu: np.ndarray, labels: np.ndarray) -> Midline:
+def find_midline(voxels_hu: np.ndarray, labels: np.ndarray, column_mm: float) -> Midline:
     """The middle of the body.
 
     Args:
         voxels_hu: (R, C, Z) axial view.
         labels: (R, C, Z) label map.
+        column_mm: distance of columns.
     """
     filled = np.flatnonzero(labels.any(axis=(0, 1)))
     if not len(filled):
@@ -47,8 +52,11 @@ def find_midline(voxels_hu: np.ndarray, labels: np.ndarray) -> Midline:
     shown = filled[np.linspace(0, len(filled) - 1, min(MAX_BODY_SLICES, len(filled))).round().astype(int)]
     boxes = np.array([find_body_box(voxels_hu[:, :, z]) for z in shown])
     right, left = float(np.median(boxes[:, 1])), float(np.median(boxes[:, 3]))
-    if (right == 0) != (left == voxels_hu.shape[1]):
+    cut = (right == 0, left == voxels_hu.shape[1])
+    if any(cut) and not all(cut):
         return Midline(None, CUT_NOTE)
+    if all(cut) and left * column_mm < WHOLE_WIDTH_MM:
+        return Midline(None, PART_NOTE)
     return Midline((right + left) / 2)
 
 

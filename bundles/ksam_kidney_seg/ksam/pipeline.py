@@ -119,8 +119,9 @@ def postprocess(
         numbers = describe_picture(labels, structures, prediction.sureness)
         shown = show_picture(image.pixels, labels, frame, prediction.doubt, segmenter, used)
     else:
-        numbers = describe_volume(image.pixels, labels, volume.voxel_mm3, structures, prediction.sureness)
         spacing_mm = volume.to_axial().spacing_mm.tolist()
+        size = (spacing_mm[1], volume.voxel_mm3)
+        numbers = describe_volume(image.pixels, labels, *size, structures, prediction.sureness)
         shown = show_volume(image.pixels, labels, frame, spacing_mm, segmenter, used)
     described = describe_input(image.case, image.pixels, volume)
     record = described | numbers | segmenter.describe_run() | {"prompts": segmenter.describe(used)}
@@ -178,8 +179,8 @@ class SegmentationPipeline:
         Raises:
             BundleError: the only case was refused; or, after all cases of a folder were tried, some were.
         """
-        check_output_dir(self.output_dir, self.dataset.path)
         cases = self.dataset.cases()
+        check_output_dir(self.output_dir, self.dataset.path)
         if len(cases) == 1 and cases[0].path == self.dataset.path:
             return self.run_case(cases[0], self.output_dir)
         return self._run_folder(cases)

@@ -78,6 +78,7 @@ def describe_input(case: Case, pixels: np.ndarray, volume: CtVolume | None) -> d
 def describe_volume(
     voxels_hu: np.ndarray,
     labels: np.ndarray,
+    column_mm: float,
     voxel_mm3: float,
     structures: Sequence[Structure],
     sureness: Mapping[str, Mapping[str, float]],
@@ -87,11 +88,12 @@ def describe_volume(
     Args:
         voxels_hu: (R, C, Z) axial view.
         labels: (R, C, Z) label map.
+        column_mm: distance of columns.
         voxel_mm3: volume of a voxel.
         structures: of the label map.
         sureness: structure name -> {"disagreement", "expected_dice"}, NaN where there was one template only.
     """
-    midline = find_midline(voxels_hu, labels)
+    midline = find_midline(voxels_hu, labels, column_mm)
     rows = measure_volume(labels, structures, voxel_mm3, midline)
     return {
         "kind": "ct",
