@@ -185,11 +185,11 @@ class CaseEvaluator:
         """Every structure with every template."""
         entries = list(case.slices())
         frame = frame_case(entries, self.material.task.crop, self.network.image_size)
-        spacing = _read_spacing(case) if self.hd95 else None
+        spacing = read_spacing(case) if self.hd95 else None
         for template, task in tasks.items():
             labels = self._segment(entries, frame, task)
             for structure in task.structures:
-                truth = _stack_truth(entries, structure.name)
+                truth = stack_truth(entries, structure.name)
                 predicted = mask_of(labels, structure, task.structures)
                 dice, distance = measure(predicted, truth, spacing, self.hd95)
                 sizes = int(predicted.sum()), int(truth.sum())
@@ -212,7 +212,7 @@ class CaseEvaluator:
                 "cases": len(material),
                 "patients": len({case.patient for case in material}),
             },
-            **describe_network(self.network, self.engine.network),
+            **describe_network(self.network, self.engine),
             "prompts": {
                 "task": task.name,
                 "drawn_from_training": material.prompts is None,
@@ -250,14 +250,14 @@ class CaseEvaluator:
         return "px" if self.material.task.modality == "picture" else "mm"
 
 
-def _read_spacing(case: Case) -> list[float] | None:
+def read_spacing(case: Case) -> list[float] | None:
     """mm of rows, columns and slices of a volume; None for a picture."""
     if case.header.modality == "picture":
         return None
     return [float(v) for v in read_ct(case.image, case.series).to_axial().spacing_mm]
 
 
-def _stack_truth(entries: Sequence[LabelledSlice], name: str) -> np.ndarray:
+def stack_truth(entries: Sequence[LabelledSlice], name: str) -> np.ndarray:
     """(r, c) of a picture, (R, C, Z) of a volume."""
     if entries[0].image.ndim == 3:
         return entries[0].masks[name]
