@@ -34,7 +34,7 @@ def plot_scores(path: str | Path, groups: Sequence[Group], measure: str, note: s
         Line2D([], [], label="a patient, mean over templates", color=QUIET, marker="o", linestyle=""),
         Line2D([], [], label="a template, mean over patients", color=INK, marker="_", linestyle=""),
     ]
-    figure = new_figure(max(4.0, 1.3 * len(groups) + 1.5), 3.6, handles)
+    figure = new_figure(max(5.8, 1.3 * len(groups) + 1.5), 3.6, handles)
     axes = figure.add_subplot()
     for place, (_, color, values) in enumerate(groups):
         patients, templates = mean_over(values, 1), mean_over(values, 0)
@@ -86,7 +86,7 @@ def plot_curves(
     Raises:
         OutputError: the file cannot be written.
     """
-    looks = [
+    looks: list[dict[str, Any]] = [
         {"color": line_color(COLORS[place % len(COLORS)]), "linestyle": STYLES[place % len(STYLES)]}
         for place in range(len(curves))
     ]

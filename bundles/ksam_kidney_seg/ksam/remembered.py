@@ -24,25 +24,29 @@ class RememberedNetwork:
     """Stands in for a network whose weights do not change: what it encoded is looked up by its pixels.
 
     Args:
-        network: engine.
+        engine: what runs the network.
         limit_bytes: of the features that are kept.
     """
 
-    def __init__(self, network: PromptNetwork, limit_bytes: int = KEPT_BYTES) -> None:
-        self.network = network
+    def __init__(self, engine: PromptNetwork, limit_bytes: int = KEPT_BYTES) -> None:
+        self.engine, self.network = engine, engine.network
         self.kept: RecentStore[torch.Tensor] = RecentStore(limit_bytes)
-        self.image_size = network.image_size
+        self.image_size = engine.image_size
+
+    def describe(self) -> dict[str, str]:
+        """The engine's choice."""
+        return self.engine.describe()
 
     def encode(self, image: torch.Tensor) -> torch.Tensor:
         """(1, 3, S, S) RGB 0..255 -> (1, C, g, g)."""
         found = self.kept.get(key := _pixels(image))
-        return self.kept.put(key, self.network.encode(image)) if found is None else found
+        return self.kept.put(key, self.engine.encode(image)) if found is None else found
 
     def read_prompt(self, embedding: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> Any:
-        return self.network.read_prompt(embedding, image, mask)
+        return self.engine.read_prompt(embedding, image, mask)
 
     def segment(self, embedding: torch.Tensor, knowledge: Any) -> torch.Tensor:
-        return self.network.segment(embedding, knowledge)
+        return self.engine.segment(embedding, knowledge)
 
 
 class FrozenEncoderNetwork(EagerNetwork):

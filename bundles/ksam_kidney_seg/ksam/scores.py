@@ -51,14 +51,14 @@ def measure(
     Returns:
         Dice, NaN where nothing is true; distance, NaN where one of the masks is empty.
     """
-    pair = [torch.from_numpy(np.ascontiguousarray(mask))[None, None] for mask in (predicted, truth)]
-    dice = float(compute_dice(*pair, include_background=True, ignore_empty=True)[0, 0])
+    found, true = (torch.from_numpy(np.ascontiguousarray(mask))[None, None] for mask in (predicted, truth))
+    dice = float(compute_dice(found, true, include_background=True, ignore_empty=True)[0, 0])
     if not hd95 or not predicted.any() or not truth.any():
         return dice, float("nan")
     sizes = None if spacing is None else [float(value) for value in spacing]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # MONAI speaks to itself
         distance = compute_hausdorff_distance(
-            *pair, include_background=True, percentile=PERCENTILE, spacing=sizes
+            found, true, include_background=True, percentile=PERCENTILE, spacing=sizes
         )
     return dice, float(distance[0, 0])
