@@ -35,6 +35,7 @@ import torch  # noqa: E402
 from phantoms.ct_dataset import Population  # noqa: E402
 from phantoms.ct_protocol import Protocol  # noqa: E402
 from segment_anything import SamPredictor, sam_model_registry  # noqa: E402
+from tqdm import tqdm  # noqa: E402
 
 from common.io.ct_types import CtVolume, Source  # noqa: E402
 from ksam.eager import EagerNetwork  # noqa: E402
@@ -147,9 +148,9 @@ def measure(
     """Seconds (CPU, wall) per slice of every round, and the logits of the last one; one warm-up each."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in programs}
     logits: dict[str, list[torch.Tensor]] = {}
-    for run in programs.values():
+    for run in tqdm(programs.values(), "warm-up"):
         run(slices[0])
-    for _ in range(repeats):
+    for _ in tqdm(range(repeats), "rounds"):
         for name, run in programs.items():
             cpu, wall = time.process_time(), time.perf_counter()
             found = [run(example) for example in slices]
