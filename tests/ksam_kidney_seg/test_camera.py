@@ -100,3 +100,8 @@ def test_a_black_picture_stays_black():
 def test_numbers_out_of_range_are_refused(arguments):
     with pytest.raises(ConfigError, match="camera: expected strength from 0 to 2 and standard from 0 to 1"):
         CameraRange(**arguments)
+
+
+def test_a_word_instead_of_a_truth_value_is_refused():
+    with pytest.raises(ConfigError, match="expected colour true or false, got 'false'"):
+        CameraRange(colour="false")

@@ -82,6 +82,10 @@ class CameraRange:
     standard: float = 0.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.colour, bool):
+            raise ConfigError(
+                f"camera: expected colour true or false, got '{self.colour}': on a command line write True or False"
+            )
         if not (0 <= self.strength <= 2 and 0 <= self.standard <= 1):
             raise ConfigError(
                 "camera: expected strength from 0 to 2 and standard from 0 to 1, got "
