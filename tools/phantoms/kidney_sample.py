@@ -66,8 +66,8 @@ def make(folder: Path, matrix: int = MATRIX, slice_mm: float = SLICE_MM) -> None
     from common.io.ct_types import CtVolume, Source
     from common.io.nifti import write_nifti_mask
     from phantoms.ct_dataset import Population
-    from phantoms.ct_series import write_ct_series
     from phantoms.ct_protocol import Protocol
+    from phantoms.ct_series import write_ct_series
 
     population = Population(1, SEED, damaged=0.0, protocol=Protocol(matrix=matrix, slices_mm=(slice_mm,)))
     images, _ = population.scan_patient(0, PHASE)

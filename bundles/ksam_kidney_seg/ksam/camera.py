@@ -84,7 +84,7 @@ class CameraRange:
     def __post_init__(self) -> None:
         if not isinstance(self.colour, bool):
             raise ConfigError(
-                f"camera: expected colour true or false, got '{self.colour}': on a command line write True or False"
+                f"camera: expected colour true or false, got '{self.colour}': write True or False"
             )
         if not (0 <= self.strength <= 2 and 0 <= self.standard <= 1):
             raise ConfigError(

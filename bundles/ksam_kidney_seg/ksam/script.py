@@ -58,8 +58,8 @@ class FixedPosition(nn.Module):
 def save_script(network: KSam, path: str | Path) -> None:
     """Trace the network with its bank and write `model.ts`; any batch size and device may use it.
 
-    The network is traced because segment_anything's encoder cannot be scripted. The card of the weights and the
-    structures' names are the extra file `weights.json` inside.
+    The network is traced because segment_anything's encoder cannot be scripted. The card of the weights and
+    the structures' names are the extra file `weights.json` inside.
 
     Raises:
         ClassifierError: the bank is empty or a placeholder.
