@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from experiment.ksam_runs import BUNDLE, ROOT, format_rows, start
+from experiment.ksam_runs import ROOT, format_rows, start
 
 if TYPE_CHECKING:
     from experiment.ksam_peers.rows import Row, Table
     from experiment.ksam_peers.run import Result
 
-CONFIG = Path(__file__).with_suffix("").parent / "ksam_peers.json"
+CONFIG = Path(__file__).with_name("ksam_peers.json")
 FIGURE_NOTE = "The same test slices in every column, the first answer of each method; not for diagnosis."
 
 
@@ -63,7 +63,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, help="of every row that is trained (config: 300, the paper's)")
     parser.add_argument("--ksam", type=Path, metavar="DELTA", help="KSAM's own row")
     parser.add_argument("--one-prompt", type=Path, metavar="DELTA", help="the ablation row KP+PM")
-    parser.add_argument("--base", type=Path, help="backbone's weights of both deltas (default: LiteMedSAM's)")
+    parser.add_argument("--base", type=Path, help="backbone's weights of both deltas (config: LiteMedSAM's)")
     parser.add_argument("--config", type=Path, default=CONFIG, help="rows and settings (ksam_peers.json)")
     parser.add_argument("--part", default="test", help="test, validation or training")
     parser.add_argument("--templates", type=int, default=5, help="for each structure; prompts of oracle rows")
@@ -79,8 +79,8 @@ def name_delta(row: Row, options: argparse.Namespace) -> Row:
         return row
     delta = options.one_prompt if row.id == "one_prompt" else options.ksam
     named = {} if delta is None else {"delta": str(delta.resolve())}
-    base = options.base or BUNDLE / "models" / "lite_medsam.pth"
-    return replace(row, weights=str(base.resolve()), arguments={**row.arguments, **named})
+    base = row.weights if options.base is None else str(options.base.resolve())
+    return replace(row, weights=base, arguments={**row.arguments, **named})
 
 
 def publish(

@@ -31,6 +31,7 @@ FAMILIES: Mapping[str, Callable[..., Peer]] = {
     "persam": build_persam,
     "ksam": build_knowledge,
 }
+ALWAYS_TRAINED = ("prompt_free", "traditional")
 INPUTS = ("oracle", "template", "none")
 _ROW_KEYS = {"id", "name", "type", "input", "family", "weights", "arguments", "paper"}
 
@@ -59,6 +60,11 @@ class Row:
     weights: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     paper: str | None = None
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it is trained on the datalist before it is scored."""
+        return self.family in ALWAYS_TRAINED or bool(self.arguments.get("train"))
 
 
 @dataclass(frozen=True)

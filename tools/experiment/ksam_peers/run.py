@@ -100,7 +100,8 @@ class RowRunner:
         settings = {
             "row": asdict(row),
             "files": [hash_file(root / path) for path in files],
-            "training": asdict(self.training),
+            "training": asdict(self.training) if row.is_trained else None,
+            "seed": self.training.seed,
             "datalist": hashlib.sha256(text).hexdigest()[:16],
             "part": self.material.part,
             "templates": self.material.templates,

@@ -68,7 +68,7 @@ class PromptedSam2(PromptedNetwork):
     def __init__(
         self, model: Sam2Model, prompt: OraclePrompt, train: str | None = None, seed: int = 0
     ) -> None:
-        super().__init__(prompt, int(model.prompt_encoder.image_size), seed)
+        super().__init__(prompt, int(model.config.prompt_encoder_config.image_size), seed)
         check_part(train, ("decoder",))
         self.model = model.requires_grad_(False)
         if train is not None:

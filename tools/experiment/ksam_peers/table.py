@@ -60,7 +60,7 @@ def make_line(
     line |= {f"{name} (paper)": own.get(name) for name in names if _is_known(table, name)}
     for data in ("KAS", "REFUGE"):
         line[f"mean on {data} (paper)"] = paper.get(data, {}).get(PAPER_MEAN)
-    return line
+    return {key: None if value != value else value for key, value in line.items()}
 
 
 def _is_known(table: Table, structure: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -136,28 +137,24 @@ def _fit(
     settings: TrainingSettings,
 ) -> tuple[dict[str, torch.Tensor], list[dict[str, float]]]:
     """The best state of what is trained, its buffers too, and the history."""
-    size_px, names = int(network.image_size), [structure.name for structure in structures]  # type: ignore[arg-type]
+    size_px = int(network.image_size)  # type: ignore[arg-type]
+    names = [structure.name for structure in structures]
     samples = load_samples(cases[0], size_px, settings.slices_per_case, names)
     shown = load_validation(cases[1], size_px, settings.slices_per_case, names)
-    steps = max(1, settings.episodes // settings.batch_size)
+    batches, steps = draw_batches(samples, settings), max(1, settings.episodes // settings.batch_size)
     optimizer = build_optimizer(network, "adam", settings.learning_rate, 0.0, BETAS)
     rates = build_scheduler(optimizer, steps, settings.schedule, settings.epochs, settings.warmup_epochs)
     run, loss_of = PrecisionInferer(settings.precision), KnowledgeLoss(settings.loss_bce, settings.loss_dice)
-    batches, history = draw_batches(samples, settings), []
-    best, best_dice = _copy_state(network, trained), -1.0
+    best, best_dice, history = _copy_state(network, trained), -1.0, []
     for epoch in tqdm(range(1, settings.epochs + 1), "training", unit="epoch"):
         network.train()
-        total = 0.0
-        for _ in range(steps):
-            image, truth = next(batches)
+        losses = []
+        for image, truth in islice(batches, steps):
             loss = loss_of(EpisodeOutput(run(image, network, truth), None), truth)
-            optimizer.zero_grad()
-            if loss.requires_grad:
-                loss.backward()
-                optimizer.step()
+            _step(loss, optimizer)
             rates.step()
-            total += loss.item()
-        row = {"epoch": epoch, "loss": total / steps}
+            losses.append(loss.item())
+        row = {"epoch": float(epoch), "loss": float(np.mean(losses))}
         if epoch % settings.val_interval == 0 or epoch == settings.epochs:
             found = validate(network.eval(), shown, structures, run) if shown else best_dice
             if found > best_dice or not shown:
@@ -165,6 +162,14 @@ def _fit(
             row |= {"mean_dice": found} if shown else {}
         history.append(row)
     return best, history
+
+
+def _step(loss: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
+    """One step; none where no prompt could be drawn in the whole batch, so that nothing depends on weights."""
+    optimizer.zero_grad()
+    if loss.requires_grad:
+        loss.backward()
+        optimizer.step()
 
 
 def _copy_state(network: nn.Module, trained: Mapping[str, nn.Parameter]) -> dict[str, torch.Tensor]:
