@@ -165,7 +165,7 @@ def _fit(
 
 
 def _step(loss: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
-    """One step; none where no prompt could be drawn in the whole batch, so that nothing depends on weights."""
+    """One step; none where nothing depends on weights: no prompt could be drawn in the whole batch."""
     optimizer.zero_grad()
     if loss.requires_grad:
         loss.backward()
