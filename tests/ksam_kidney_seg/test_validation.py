@@ -15,6 +15,7 @@ from common.errors import ConfigError
 from ksam import validation
 from ksam.averaging import WeightAverage
 from ksam.material import TrainingMaterial
+from ksam.samples import spread_slices
 from ksam.validation import (
     CaseDice,
     LazyLoader,
@@ -22,7 +23,6 @@ from ksam.validation import (
     ValidationInferer,
     WatchedTasks,
     dice_of,
-    spread_slices,
 )
 
 
@@ -62,7 +62,7 @@ def test_counts_of_processes_are_added(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_slices_are_spread() -> None:
     shown = [False, True, False, True, True, True, False]
     assert spread_slices(shown, 3) == [1, 3, 5] and spread_slices(shown, 9) == [1, 2, 3, 4, 5]
-    assert spread_slices(shown, 1) == [1] and spread_slices([False], 2) == []
+    assert spread_slices(shown, 1) == [3] and spread_slices([False], 2) == []
     with pytest.raises(ConfigError, match="val_slices: expected at least 1, got 0"):
         ValidationData(TrainingMaterial("none.json"), build_toy(), 0)
 

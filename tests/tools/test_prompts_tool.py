@@ -4,11 +4,11 @@ from pathlib import Path
 
 import _venv
 import numpy as np
-import prompts
 import pytest
 from labelled_files import axial_hu, write_ct, write_picture
 from PIL import Image
 
+import prompts
 from ksam.prompts import load_task
 
 

@@ -37,7 +37,7 @@ def load_samples(
     slices_per_case: int | None = None,
     structures: Sequence[str] | None = None,
 ) -> list[Sample]:
-    """Read every case; of a volume, evenly spread slices that show a structure.
+    """Read every case; of a volume, the middles of equal parts of the slices that show a structure.
 
     Args:
         cases: of a datalist.
@@ -72,9 +72,23 @@ def _read_case(
     frame = _frame_case(entries, case.header.crop, OVERSAMPLING * size_px)
     shown = [entry for entry in entries if any(entry.masks[name].any() for name in wanted)]
     if slices_per_case is not None and len(shown) > slices_per_case:
-        spread = np.linspace(0, len(shown) - 1, slices_per_case).round().astype(int)
-        shown = [shown[index] for index in spread]
+        shown = [shown[index] for index in spread_slices([True] * len(shown), slices_per_case)]
     return [_frame_sample(entry, case, wanted, frame) for entry in shown]
+
+
+def spread_slices(shown: Sequence[bool], count: int) -> list[int]:
+    """At most `count` places: the middles of equal parts from the first to the last that is shown.
+
+    Args:
+        shown: for each slice, whether a structure is on it.
+        count: at least 1.
+    """
+    places = np.flatnonzero(shown)
+    if not len(places):
+        return []
+    low, high = int(places[0]), int(places[-1])
+    parts = min(count, high - low + 1)
+    return (low + ((np.arange(parts) + 0.5) * (high - low + 1) / parts).astype(int)).tolist()
 
 
 def _frame_case(entries: Sequence[LabelledSlice], crop: str, size_px: int) -> Frame:

@@ -30,6 +30,7 @@ from .material import TrainingMaterial, frame_case
 from .postprocess import masks_from_logits
 from .prompt_cache import RecentStore
 from .remembered import KEPT_BYTES, FrozenEncoderNetwork
+from .samples import spread_slices
 
 METRIC = "mean_dice"
 logger = logging.getLogger(__name__)
@@ -78,20 +79,6 @@ class ValidationData(Dataset):
             label = torch.from_numpy(np.stack(masks) >= 0.5)
             items.append({"image": image, "label": label, "case": number})
         return items
-
-
-def spread_slices(shown: Sequence[bool], count: int) -> list[int]:
-    """At most `count` places, evenly from the first to the last that is shown.
-
-    Args:
-        shown: for each slice, whether a structure is on it.
-        count: at least 1.
-    """
-    places = np.flatnonzero(shown)
-    if not len(places):
-        return []
-    low, high = int(places[0]), int(places[-1])
-    return sorted({round(place) for place in np.linspace(low, high, min(count, high - low + 1)).tolist()})
 
 
 class LazyLoader:
