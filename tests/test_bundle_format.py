@@ -21,6 +21,8 @@ from PIL import Image
 from toy_ksam import draw_datalist
 
 ROOT = Path(__file__).resolve().parents[1]
+NOT_TRAINED_YET = {"ksam_kidney_seg": ("models/kidney_phantom_delta.safetensors", "models/model.pt")}
+"""Files that do not stand yet: no weights were trained that deserve to be shown. Nothing else may lack."""
 BUNDLES = sorted(path.parent.name for path in (ROOT / "bundles").glob("*/configs"))
 
 
@@ -40,7 +42,14 @@ def network(bundle: Bundle) -> torch.nn.Module:
 
 @pytest.mark.parametrize("check", STATIC_CHECKS, ids=lambda check: check.__name__)
 def test_bundle_satisfies(check: Check, bundle: Bundle) -> None:
-    assert run_check(check, bundle) == []
+    expected = NOT_TRAINED_YET.get(bundle.name, ())
+    findings = [line for line in run_check(check, bundle) if not any(file in line for file in expected)]
+    assert findings == []
+
+
+@pytest.mark.parametrize("name", NOT_TRAINED_YET)
+def test_what_is_said_not_to_stand_does_not_stand(name: str) -> None:
+    assert not any((ROOT / "bundles" / name / file).exists() for file in NOT_TRAINED_YET[name])
 
 
 def test_network_is_as_declared(bundle: Bundle, network: torch.nn.Module) -> None:

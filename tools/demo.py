@@ -29,6 +29,7 @@ class Demo:
         options: further options of the inference.
         maker: tool that generates the sample ("make PATH") and judges a result ("score PATH --result FILE").
         judged: the result that the maker judges.
+        weights: file of the repository without which there is nothing to show.
     """
 
     sample: str
@@ -37,6 +38,7 @@ class Demo:
     options: tuple[str, ...] = ()
     maker: str = ""
     judged: str = ""
+    weights: str = ""
 
 
 DEMOS = {
@@ -72,6 +74,7 @@ DEMOS = {
         options=("--prompts", "bundles/ksam_kidney_seg/prompts/kidney_phantom"),
         maker="tools/phantoms/kidney_sample.py",
         judged="kidney_phantom_seg.nii.gz",
+        weights="bundles/ksam_kidney_seg/models/kidney_phantom_delta.safetensors",
     ),
 }
 
@@ -100,10 +103,21 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def choose_bundles(name: str | None) -> list[str]:
-    """That bundle, or all. Raises ToolError for a name that is not known."""
+    """That bundle, or all whose weights stand.
+
+    Raises:
+        ToolError: a name that is not known, or a bundle without its weights.
+    """
     if name is not None and name not in DEMOS:
         raise ToolError(f"expected a known bundle, got {name}: choose from {', '.join(DEMOS)}")
-    return [name] if name else list(DEMOS)
+    if name is None:
+        return [known for known, demo in DEMOS.items() if (ROOT / demo.weights).exists()]
+    if not (ROOT / DEMOS[name].weights).exists():
+        raise ToolError(
+            f"{name}: expected {DEMOS[name].weights}, got no such file: no trained weights come with this "
+            "bundle yet, train them as its docs/README.md tells"
+        )
+    return [name]
 
 
 def show(name: str, demo: Demo, output: Path) -> int:

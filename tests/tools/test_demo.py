@@ -133,3 +133,12 @@ def test_sample_that_cannot_be_made_ends_the_demo(toy: Path) -> None:
     made = replace(TOY, sample="made.bin", maker="tools/maker.py")
     with pytest.raises(ToolError, match="expected tools/maker.py to make the sample, got status 3"):
         demo.bring_sample(made)
+
+
+def test_a_bundle_without_its_weights_is_left_out_or_refused(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "DEMOS", {"toy": TOY, "bare": replace(TOY, weights="models/none.pt")})
+    assert demo.choose_bundles(None) == ["toy"]
+    with pytest.raises(ToolError, match="bare: expected models/none.pt, got no such file"):
+        demo.choose_bundles("bare")
