@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         run_kind("ruff", ["-m", "ruff", "check", "."]),
         run_kind("mypy", ["-m", "mypy"]),
         fetch_weights(),
-        run_kind("pytest", ["-m", "pytest", "-rs", *(["-m", ""] if options.slow else []), *pytest_arguments]),
+        run_tests(["-m", "pytest", "-rs", *(["-m", ""] if options.slow else [])], pytest_arguments),
     ]
     print_summary(outcomes)
     return next((outcome.status for outcome in outcomes if outcome.status), 0)
@@ -55,6 +55,25 @@ def run_kind(kind: str, command: list[str]) -> Outcome:
     started_s = time.monotonic()
     status = subprocess.run([sys.executable, *command], cwd=_base.ROOT).returncode
     return Outcome(kind, status, time.monotonic() - started_s)
+
+
+def run_tests(command: list[str], arguments: list[str]) -> Outcome:
+    """Run pytest with these arguments; without any, once for every part of `tests`.
+
+    A process per part keeps the native libraries that one bundle loads away from the others.
+    """
+    parts = [arguments] if arguments else list_parts()
+    outcomes = [run_kind("pytest", [*command, *part]) for part in parts]
+    status = next((outcome.status for outcome in outcomes if outcome.status), 0)
+    return Outcome("pytest", status, sum(outcome.seconds for outcome in outcomes))
+
+
+def list_parts() -> list[list[str]]:
+    """The folders of `tests` that hold tests, one by one, and the files beside them together."""
+    tests = _base.ROOT / "tests"
+    folders = sorted({path.relative_to(tests).parts[0] for path in tests.glob("*/**/test_*.py")})
+    files = sorted(f"tests/{path.name}" for path in tests.glob("test_*.py"))
+    return [*([f"tests/{folder}"] for folder in folders), files]
 
 
 def fetch_weights() -> Outcome:

@@ -38,7 +38,7 @@ def test_all_green(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
         "ruff": ["-m", "ruff", "check", "."],
         "mypy": ["-m", "mypy"],
         "weights": ["tools/weights.py", "get", "--all"],
-        "pytest": ["-m", "pytest", "-rs"],
+        "pytest": ["-m", "pytest", "-rs", "tests/test_bundle_format.py"],
     }
     assert capsys.readouterr().out.count(" s  ok\n") == 4
 
@@ -70,3 +70,10 @@ def test_slow_and_arguments_for_pytest(run: Any) -> None:
 
 def test_commands_really_run() -> None:
     assert check.run_kind("version", ["-c", "import sys; sys.exit(3)"]).status == 3
+
+
+def test_every_test_file_is_in_one_part() -> None:
+    """Parts are folders and files; each test file lies in exactly one."""
+    parts = [ROOT / name for part in check.list_parts() for name in part]
+    files = list((ROOT / "tests").rglob("test_*.py"))
+    assert [sum(file == part or part in file.parents for part in parts) for file in files] == [1] * len(files)
