@@ -1,0 +1,1 @@
+"""MMBCD: a mammogram's regions of interest and the clinical history together give a malignancy score."""
