@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from ignite.engine import Engine
+from monai.engines.utils import IterationEvents
 from monai.inferers import Inferer
 from monai.optimizers import WarmupCosineSchedule
 from torch import nn
@@ -97,3 +99,29 @@ def build_scheduler(
     steps = epochs * epoch_length
     warmup = min(round(warmup_epochs * epoch_length), steps // 2)
     return WarmupCosineSchedule(optimizer, warmup, steps, cycles=cycles[schedule], warmup_multiplier=0.1)
+
+
+class GradientClip:
+    """Trainer handler: gradients longer than `norm` are shortened to it.
+
+    Args:
+        network: in training.
+        norm: greatest length of all gradients together; 0 leaves them as they are (paper).
+
+    Raises:
+        ConfigError: a negative norm.
+    """
+
+    def __init__(self, network: nn.Module, norm: float) -> None:
+        if norm < 0:
+            raise ConfigError(f"clip_norm: expected 0 (off) or more, got {norm}: 1 is usual")
+        self.parameters = [value for value in network.parameters() if value.requires_grad]
+        self.norm = norm
+
+    def attach(self, engine: Engine) -> None:
+        """Register with MONAI's trainer."""
+        if self.norm:
+            engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._clip)
+
+    def _clip(self) -> None:
+        torch.nn.utils.clip_grad_norm_(self.parameters, self.norm)

@@ -56,6 +56,18 @@ def local_device() -> str:
     return f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % count}" if count else "cpu"
 
 
+class first_process_first:
+    """The first process goes through the block before the others do: one computes what all read."""
+
+    def __enter__(self) -> None:
+        if dist.is_initialized() and not is_first_process():
+            dist.barrier()
+
+    def __exit__(self, *_: object) -> None:
+        if dist.is_initialized() and is_first_process():
+            dist.barrier()
+
+
 class BufferSync:
     """Validator handler: before validating, every process takes the first one's batch statistics.
 

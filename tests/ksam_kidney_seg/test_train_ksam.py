@@ -11,15 +11,14 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 from toy_ksam import BUNDLE, build_toy, draw_datalist, open_workflow, training_overrides
 
 from common.errors import ClassifierError, ConfigError, InputError, find_refusal
+from common.training.datalist import hash_patient
 from common.training.run_keeper import RunKeeper
 from ksam import train
 from ksam.delta import read_delta
 from ksam.loss import KnowledgeLoss
-from ksam.template_choice import hash_patient
 
 SMALL = {"episodes": 8, "batch_size": 4, "camera": {}, "geometry": {}, "watch_interval": 2}
 
@@ -178,15 +177,6 @@ def test_switches_reach_the_network() -> None:
     network = train.build_start("lite", pretrained=False, km=False, lora_rank=None, options={"pm_depth": 1})
     assert network.knowledge_merge is None and network.options.pm_depth == 1
     assert network.options.lora_rank == 0
-
-
-def test_gradients_are_clipped() -> None:
-    layer = nn.Linear(2, 1, bias=False)
-    layer.weight.grad = torch.tensor([[3.0, 4.0]])
-    train.GradientClip(layer, 1.0)._clip()
-    assert layer.weight.grad.tolist()[0] == pytest.approx([0.6, 0.8])
-    with pytest.raises(ConfigError, match=r"clip_norm: expected 0 \(off\) or more, got -1"):
-        train.GradientClip(layer, -1.0)
 
 
 def test_trained_network_needs_its_prior_and_device() -> None:

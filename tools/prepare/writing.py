@@ -12,7 +12,8 @@ from typing import Any
 
 from common.errors import ConfigError, InputError
 from common.io.files import atomic_path
-from ksam.datalist import check_apart, load_datalist
+from common.training.datalist import check_apart
+from ksam.datalist import load_datalist
 
 from .entries import Collected, Entry
 from .split import PARTS, draw_parts, read_fractions, read_parts

@@ -14,9 +14,7 @@ lists every other value that may occur.
 
 from __future__ import annotations
 
-import difflib
-import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,11 +24,11 @@ import numpy as np
 from common.errors import ConfigError, InputError
 from common.io.ct_volume import read_ct
 from common.io.photographs import read_rgb
+from common.training.datalist import PARTS, check_apart, read_datalist_json
 
 from .datalist_header import Header, read_header
 from .label_maps import read_label_map
 
-PARTS = ("training", "validation", "test")
 _KEYS = ("name", "modality", "licence", "structures", "background", "window", "crop", *PARTS)
 
 
@@ -137,57 +135,13 @@ def load_datalist(path: str | Path, part: str) -> list[Case]:
     if part not in PARTS:
         raise ConfigError(f"part: expected one of {', '.join(PARTS)}, got '{part}': choose one")
     path = Path(path)
-    content = _read_json(path)
+    content = read_datalist_json(path, _KEYS)
     header = read_header(content, path.name)
     cases = {name: _read_part(content.get(name, []), header, path, name) for name in PARTS}
     check_apart({name: [(case.key, case.patient) for case in cases[name]] for name in PARTS}, path.name)
     if not cases[part]:
         raise InputError(f"{path.name}: expected cases under '{part}', got none: take another part")
     return cases[part]
-
-
-def check_apart(parts: Mapping[str, Collection[tuple[str, str]]], name: str) -> None:
-    """Refuse parts that share an image or a patient.
-
-    Args:
-        parts: part -> (key of the image, patient) of its cases.
-        name: of the datalist, for messages.
-
-    Raises:
-        InputError: how many images stand twice, or patients on two sides (no ids).
-    """
-    images = [image for entries in parts.values() for image, _ in entries]
-    twice = len(images) - len(set(images))
-    if twice:
-        raise InputError(f"{name}: expected every image once, got {twice} listed again: remove them")
-    sides: dict[str, set[str]] = {}
-    for part, entries in parts.items():
-        for _, patient in entries:
-            sides.setdefault(patient, set()).add(part)
-    mixed = sum(len(side) > 1 for side in sides.values())
-    if mixed:
-        raise InputError(
-            f"{name}: expected every patient in one part, got {mixed} in several: move all images of a "
-            "patient to one of training, validation, test"
-        )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError(f"{path.name}: expected a datalist, got no such file: correct the path")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(
-            f"{path.name}: expected a datalist in JSON, got other text: write it again"
-        ) from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path.name}: expected a JSON object, got {type(content).__name__}: see the README")
-    for key in content:
-        if key not in _KEYS:
-            near = (difflib.get_close_matches(key, _KEYS, 1) or ["one of " + ", ".join(_KEYS)])[0]
-            raise InputError(f"{path.name}: expected known keys, got '{key}': did you mean {near}?")
-    return content
 
 
 def _read_part(entries: Any, header: Header, path: Path, part: str) -> list[Case]:

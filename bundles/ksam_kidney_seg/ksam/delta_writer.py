@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from common.io.files import write_json
+from common.training.datalist import hash_patient
 
 from .averaging import WeightAverage
 from .card import WeightsCard
@@ -18,7 +19,6 @@ from .delta import read_delta, save_delta
 from .frame import build_frame
 from .knowledge_sam import KSam
 from .material import TrainingMaterial
-from .template_choice import hash_patient
 from .templates import Task
 
 DELTA = "delta.safetensors"

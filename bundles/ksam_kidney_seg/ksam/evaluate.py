@@ -17,8 +17,9 @@ from common.errors import ConfigError, InputError
 from common.io.ct_volume import read_ct
 from common.io.files import write_json, write_text
 from common.report.score_figures import plot_scores
+from common.training.datalist import PARTS, hash_patient
 
-from .datalist import PARTS, Case, LabelledSlice, load_datalist
+from .datalist import Case, LabelledSlice, load_datalist
 from .delta_writer import read_training_patients
 from .engines import build_ksam_engines
 from .evaluation_table import ENSEMBLE, MEAN, arrange, format_csv, format_markdown, summarize
@@ -31,7 +32,7 @@ from .remembered import RememberedNetwork
 from .scores import Score, measure
 from .segmenter import describe_network
 from .structures import mask_of
-from .template_choice import choose_structures, draw_task, hash_patient, restrict_task, single_template_tasks
+from .template_choice import choose_structures, draw_task, restrict_task, single_template_tasks
 from .templates import Task
 
 KEPT_BYTES = 2 * 2**30

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import ConfigError, InputError
+from common.training.datalist import hash_patient
 
 from .datalist import Case
 from .datalist_header import Header, LabelledStructure
@@ -150,11 +150,6 @@ def restrict_task(task: Task, names: Sequence[str]) -> Task:
         task.check_structure(name)
     kept = [structure for structure in task.structures if structure.name in names]
     return _restrict(task, kept, [t for t in task.templates if any(name in t.masks for name in names)])
-
-
-def hash_patient(patient: str) -> str:
-    """A name that can be compared but not read: the first 16 hex digits of SHA-256."""
-    return hashlib.sha256(patient.encode()).hexdigest()[:16]
 
 
 def _restrict(task: Task, structures: Sequence[Structure], templates: Sequence[Template]) -> Task:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.distributed as dist
-from ignite.engine import Engine
-from monai.engines.utils import IterationEvents
 from monai.utils import set_determinism
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from common.engines.torch_engine import find_device
-from common.errors import ClassifierError, ConfigError
-from common.training.optimisation import build_optimizer, build_scheduler
+from common.errors import ClassifierError
+from common.training.datalist import hash_file_text
+from common.training.optimisation import GradientClip, build_optimizer, build_scheduler
 from common.training.processes import local_device, process_place, start_distributed, stop_distributed
 from common.training.run_keeper import RunKeeper
 from common.training.tracking import build_tracker
@@ -34,6 +31,7 @@ __all__ = [
     "AverageInUse",
     "DeltaWriter",
     "EpisodeSettings",
+    "GradientClip",
     "WeightAverage",
     "build_optimizer",
     "build_scheduler",
@@ -103,32 +101,6 @@ def count_steps(dataset: EpisodeData, batch_size: int) -> int:
     return max(1, len(dataset) // process_place()[1] // batch_size)
 
 
-class GradientClip:
-    """Trainer handler: gradients longer than `norm` are shortened to it.
-
-    Args:
-        network: in training.
-        norm: greatest length of all gradients together; 0 leaves them as they are (paper).
-
-    Raises:
-        ConfigError: a negative norm.
-    """
-
-    def __init__(self, network: nn.Module, norm: float) -> None:
-        if norm < 0:
-            raise ConfigError(f"clip_norm: expected 0 (off) or more, got {norm}: 1 is usual")
-        self.parameters = [value for value in network.parameters() if value.requires_grad]
-        self.norm = norm
-
-    def attach(self, engine: Engine) -> None:
-        """Register with MONAI's trainer."""
-        if self.norm:
-            engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._clip)
-
-    def _clip(self) -> None:
-        torch.nn.utils.clip_grad_norm_(self.parameters, self.norm)
-
-
 def follow_weights(average: WeightAverage) -> WeightAverage:
     """The average as a handler of the trainer (MONAI wants handlers written out in a config's list)."""
     return average
@@ -162,9 +134,3 @@ def build_run_keeper(
     shown = build_tracker(tracker, output_dir, shared)
     kept = {"average": average}
     return RunKeeper(output_dir, part, metric=METRIC, tracker=shown, settings=shared, extra=kept, **arguments)
-
-
-def hash_file_text(path: str | Path) -> str:
-    """The first 16 hex digits of a file's SHA-256; "missing" where there is none."""
-    path = Path(path)
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else "missing"

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from tqdm import tqdm
 
 from common.engines import Engine, build_engine
 from common.errors import ConfigError
-from common.training.processes import is_first_process, process_place
+from common.training.processes import first_process_first, is_first_process, process_place
 
 from .augment import CameraRange, GeometryRange
 from .episodes import EncodedEpisodeDataset, EpisodeDataset, encode_views, load_samples
@@ -167,18 +166,6 @@ class EpisodeData(Dataset):
         logger.info("%d training cases", len(self.material.training))
         logger.info("%d validation cases", len(self.material.validation))
         self.drawn  # noqa: B018
-
-
-class first_process_first:
-    """The first process goes through the block before the others do: one computes what all read."""
-
-    def __enter__(self) -> None:
-        if dist.is_initialized() and not is_first_process():
-            dist.barrier()
-
-    def __exit__(self, *_: object) -> None:
-        if dist.is_initialized() and is_first_process():
-            dist.barrier()
 
 
 class EpisodeSampler(DistributedSampler):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -14,12 +14,13 @@ from ignite.engine import Engine, Events
 from ignite.metrics import Metric
 from monai.engines import SupervisedEvaluator
 from monai.inferers import Inferer
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from common.errors import ConfigError
+from common.training.loading import LazyLoader
 from common.training.optimisation import PrecisionInferer
-from common.training.processes import is_first_process, process_place
+from common.training.processes import is_first_process
 
 from .averaging import WeightAverage
 from .datalist import Case
@@ -79,23 +80,6 @@ class ValidationData(Dataset):
             label = torch.from_numpy(np.stack(masks) >= 0.5)
             items.append({"image": image, "label": label, "case": number})
         return items
-
-
-class LazyLoader:
-    """Batches of slices in order, read when they are first asked for; with torchrun every n-th.
-
-    Args:
-        dataset: with a length that costs reading.
-        batch_size: slices at once.
-    """
-
-    def __init__(self, dataset: Dataset, batch_size: int) -> None:
-        self.dataset, self.batch_size = dataset, batch_size
-
-    def __iter__(self) -> Iterator[Any]:
-        rank, processes = process_place()
-        part = Subset(self.dataset, range(rank, len(self.dataset), processes))  # type: ignore[arg-type]
-        return iter(DataLoader(part, self.batch_size))
 
 
 class ValidationInferer(Inferer):

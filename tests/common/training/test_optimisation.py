@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from common.errors import ConfigError
-from common.training.optimisation import PrecisionInferer, build_optimizer, build_scheduler
+from common.training.optimisation import GradientClip, PrecisionInferer, build_optimizer, build_scheduler
 
 
 def test_precision() -> None:
@@ -63,3 +63,12 @@ def test_unknown_schedule() -> None:
         build_scheduler(optimizer, 1, "step", 1, 0)
     with pytest.raises(ConfigError, match="epochs: expected at least 1, got 0"):
         build_scheduler(optimizer, 1, "cosine", 0, 0)
+
+
+def test_gradients_are_clipped() -> None:
+    layer = nn.Linear(2, 1, bias=False)
+    layer.weight.grad = torch.tensor([[3.0, 4.0]])
+    GradientClip(layer, 1.0)._clip()
+    assert layer.weight.grad.tolist()[0] == pytest.approx([0.6, 0.8])
+    with pytest.raises(ConfigError, match=r"clip_norm: expected 0 \(off\) or more, got -1"):
+        GradientClip(layer, -1.0)
