@@ -137,9 +137,9 @@ def _instance(file: StoredFile, header: Dataset) -> Instance:
         series_number=_whole(header.get("SeriesNumber")),
         instance_number=_whole(header.get("InstanceNumber")),
         modality=str(header.get("Modality") or ""),
-        image_type=tuple(str(part).upper() for part in _many(header.get("ImageType"))),
-        patient=_patient(header),
-        kernel=str(next(iter(_many(header.get("ConvolutionKernel"))), "")).upper(),
+        image_type=tuple(str(part).upper() for part in values_of(header.get("ImageType"))),
+        patient=hash_patient(header),
+        kernel=str(next(iter(values_of(header.get("ConvolutionKernel"))), "")).upper(),
         contrast=bool(header.get("ContrastBolusAgent") or header.get("ContrastBolusAgentSequence")),
         transfer_syntax=str(meta.get("TransferSyntaxUID") or ""),
         is_colour=int(header.get("SamplesPerPixel") or 1) > 1 or _is_palette(header),
@@ -152,7 +152,7 @@ def _is_palette(header: Dataset) -> bool:
     return str(header.get("PhotometricInterpretation") or "").startswith("PALETTE")
 
 
-def _patient(header: Dataset) -> str:
+def hash_patient(header: Dataset) -> str:
     """A hash of the patient's id, or of name and birth date without one; empty in anonymous files."""
     parts = [str(header.get(key) or "") for key in ("PatientID", "IssuerOfPatientID")]
     if not parts[0]:
@@ -204,11 +204,11 @@ def _find(places: tuple[Dataset, ...], sequence: str, keyword: str) -> Any:
 
 
 def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
-    numbers = tuple(float(part) for part in _many(value))
+    numbers = tuple(float(part) for part in values_of(value))
     return numbers if len(numbers) == count else None
 
 
-def _many(value: Any) -> list[Any]:
+def values_of(value: Any) -> list[Any]:
     if value is None or value == "":
         return []
     return [value] if isinstance(value, (str, float, int)) else list(value)

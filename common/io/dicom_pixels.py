@@ -7,15 +7,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import pydicom
 from pydicom.dataset import Dataset
-from pydicom.pixels import get_decoder
-from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from ..errors import InputError
-from .dicom_files import open_file
 from .dicom_header import damaged
 from .dicom_stack import Plane
+from .dicom_stored import check_decoders, decode_frame, padding_ends, read_dataset, require_pixels
 from .hounsfield import HU_LIMITS, check_size
 
 AIR_HU = -1024
@@ -31,7 +28,7 @@ def read_hu(planes: tuple[Plane, ...], name: str) -> tuple[np.ndarray, tuple[str
     Raises:
         InputError: no pixel data, no decoder, damaged, or values outside int16.
     """
-    _check_decoders(planes)
+    check_decoders(plane.instance.transfer_syntax for plane in planes)
     rows, columns = planes[0].frame.rows, planes[0].frame.columns
     check_size((columns, rows, len(planes)), name)
     slices: np.ndarray = np.empty((len(planes), rows, columns), _hu_dtype(planes))
@@ -49,7 +46,11 @@ def same_pixels(first: Plane, second: Plane) -> bool:
     """Whether two single-frame instances hold the same stored bytes. Raises InputError: damaged."""
     if first.frame.index is not None or second.frame.index is not None:
         return False
-    return bool(_dataset(first).get("PixelData") == _dataset(second).get("PixelData"))
+    return bool(_pixel_data(first) == _pixel_data(second))
+
+
+def _pixel_data(plane: Plane) -> object:
+    return read_dataset(plane.instance.file).get("PixelData")
 
 
 def _fill(slices: np.ndarray, planes: tuple[Plane, ...], name: str) -> Callable[[list[int]], int]:
@@ -58,7 +59,7 @@ def _fill(slices: np.ndarray, planes: tuple[Plane, ...], name: str) -> Callable[
     def run(wanted: list[int]) -> int:
         plane = planes[wanted[0]]
         try:
-            dataset = _dataset(plane)
+            dataset = read_dataset(plane.instance.file)
             pairs = zip(wanted, _stored(dataset, plane, [planes[k].frame.index for k in wanted]), strict=True)
             return sum(_convert(dataset, planes[k], stored, slices[k], name) for k, stored in pairs)
         except InputError:
@@ -69,38 +70,11 @@ def _fill(slices: np.ndarray, planes: tuple[Plane, ...], name: str) -> Callable[
     return run
 
 
-def _dataset(plane: Plane) -> Dataset:
-    try:
-        with open_file(plane.instance.file) as stream:
-            dataset = pydicom.dcmread(stream, force=True)
-    except InputError:
-        raise
-    except Exception as error:  # pydicom raises anything on damaged headers
-        raise InputError(damaged(plane.instance.file.name)) from error
-    if not dataset.file_meta.get("TransferSyntaxUID"):
-        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
-    return dataset
-
-
 def _stored(dataset: Dataset, plane: Plane, indices: list[int | None]) -> Iterator[np.ndarray]:
     """Stored values (rows, columns) of frames, unused high bits removed."""
-    if "PixelData" not in dataset:
-        raise InputError(
-            f"{plane.instance.file.name}: expected pixel data, got a header alone: export it with pixels"
-        )
+    require_pixels(dataset, plane.instance.file.name)
     for index in indices:
-        pixels, _ = get_decoder(dataset.file_meta.TransferSyntaxUID).as_array(dataset, index=index or 0)
-        yield _used_bits(pixels.reshape(plane.frame.rows, plane.frame.columns), dataset)
-
-
-def _used_bits(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
-    """Values of BitsStored bits: what stands above (old overlays, or no sign) is not part of them."""
-    bits, allocated = int(dataset.BitsStored), int(dataset.BitsAllocated)
-    if bits >= allocated:
-        return pixels
-    values = pixels.astype(np.int32) & ((1 << bits) - 1)
-    sign = 1 << (bits - 1)
-    return (values ^ sign) - sign if dataset.PixelRepresentation else values
+        yield decode_frame(dataset, index or 0, plane.frame.rows, plane.frame.columns)
 
 
 def _convert(dataset: Dataset, plane: Plane, stored: np.ndarray, target: np.ndarray, name: str) -> int:
@@ -124,23 +98,11 @@ def _convert(dataset: Dataset, plane: Plane, stored: np.ndarray, target: np.ndar
 
 def _padding(dataset: Dataset, stored: np.ndarray, slope: float, intercept: float) -> np.ndarray | None:
     """Where the pixels are padding (PixelPaddingValue, PixelPaddingRangeLimit), if anywhere."""
-    value = dataset.get("PixelPaddingValue")
-    if value is None:
-        return None
-    limit = dataset.get("PixelPaddingRangeLimit")
-    ends = sorted(_same_sign(int(v), dataset) for v in (value, value if limit is None else limit))
-    if any(PADDING_HU[0] <= end * slope + intercept <= PADDING_HU[1] for end in ends):
+    ends = padding_ends(dataset)
+    if ends is None or any(PADDING_HU[0] <= end * slope + intercept <= PADDING_HU[1] for end in ends):
         return None
     inside = (stored >= ends[0]) & (stored <= ends[1])
     return inside if inside.any() else None
-
-
-def _same_sign(value: int, dataset: Dataset) -> int:
-    """A padding value written with the other sign than the pixels."""
-    whole = 1 << int(dataset.BitsAllocated)
-    if dataset.PixelRepresentation and value >= whole // 2:
-        return value - whole
-    return value + whole if not dataset.PixelRepresentation and value < 0 else value
 
 
 def _rescale(plane: Plane) -> tuple[float, float]:
@@ -156,17 +118,3 @@ def _rescale_notes(planes: tuple[Plane, ...]) -> tuple[str, ...]:
 def _hu_dtype(planes: tuple[Plane, ...]) -> type:
     values = [value for plane in planes for value in _rescale(plane)]
     return np.int16 if all(value.is_integer() for value in values) else np.float32
-
-
-def _check_decoders(planes: tuple[Plane, ...]) -> None:
-    """Raises InputError: compressed in a way that no installed package decodes; names the package."""
-    for uid in {plane.instance.transfer_syntax for plane in planes} - {""}:
-        try:
-            decoder = get_decoder(uid)
-        except NotImplementedError as error:
-            raise InputError(
-                f"expected a known compression, got transfer syntax {UID(uid).name}: convert the files"
-            ) from error
-        if not decoder.is_available:
-            needs = " or ".join(part.split(" - requires ")[-1] for part in decoder.missing_dependencies)
-            raise InputError(f"expected a decoder for {UID(uid).name}, got none: install {needs}")
