@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,9 +19,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 from ..errors import InputError, OutputError
 from ..io.ct_types import CtVolume
 from ..io.files import atomic_path
-from .seg_sources import content_uid, source_headers
+from .provenance import MANUFACTURER, Algorithm, content_uid, describe_equipment, long_string
+from .seg_sources import source_headers
 
-MANUFACTURER = "clinical-monai-bundles"
 FORMAT_VERSION = "1"
 """Raised when the same masks would be written in another way, so that their UIDs change too."""
 
@@ -53,21 +52,6 @@ class SegStructure(Protocol):
     def code(self) -> Any: ...
     @property
     def color(self) -> tuple[int, int, int]: ...
-
-
-@dataclass(frozen=True)
-class Algorithm:
-    """What made the masks.
-
-    Attributes:
-        name: of the method.
-        version: of the method or its weights.
-        weights_sha256: of the weights file, hexadecimal; empty without one.
-    """
-
-    name: str
-    version: str
-    weights_sha256: str = ""
 
 
 def write_dicom_seg(
@@ -186,16 +170,16 @@ def _segmentation(
         sop_instance_uid=uids[1],
         instance_number=1,
         manufacturer=MANUFACTURER,
-        manufacturer_model_name=_short(algorithm.name),
-        software_versions=_short(algorithm.version),
-        device_serial_number=algorithm.weights_sha256[:16] or "none",
+        manufacturer_model_name=long_string(algorithm.name),
+        software_versions=long_string(algorithm.version),
+        device_serial_number=algorithm.serial_number,
         content_label="SEGMENTATION",
         content_description="Automatic segmentation" + (": nothing was found" if empty else ""),
         omit_empty_frames=not empty,
         transfer_syntax_uid=ExplicitVRLittleEndian,
-        contributing_equipment=[_equipment(algorithm)],
+        contributing_equipment=[describe_equipment(algorithm, "Automatic segmentation of a CT")],
         specific_character_set="ISO_IR 192",
-        series_description=_short(f"Segmentation: {', '.join(one.name for one in structures)}"),
+        series_description=long_string(f"Segmentation: {', '.join(one.name for one in structures)}"),
     )
 
 
@@ -205,35 +189,20 @@ def _segment(number: int, structure: SegStructure, algorithm: Algorithm, found: 
     red, green, blue = structure.color
     segment = SegmentDescription(
         segment_number=number,
-        segment_label=_short(structure.name),
+        segment_label=long_string(structure.name),
         segmented_property_category=ANATOMICAL_STRUCTURE,
         segmented_property_type=concept,
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=hd.AlgorithmIdentificationSequence(
-            name=_short(algorithm.name),
+            name=long_string(algorithm.name),
             family=codes.DCM.ArtificialIntelligence,
-            version=_short(algorithm.version),
+            version=long_string(algorithm.version),
             parameters={"weights_sha256": algorithm.weights_sha256} if algorithm.weights_sha256 else None,
         ),
         display_color=hd.color.CIELabColor.from_rgb(red, green, blue),
     )
     segment.SegmentDescription = "automatic" if found else "automatic; nothing was found"
     return segment
-
-
-def _equipment(algorithm: Algorithm) -> hd.ContributingEquipment:
-    return hd.ContributingEquipment(
-        manufacturer=MANUFACTURER,
-        purpose_of_reference=codes.DCM.ProcessingEquipment,
-        manufacturer_model_name=_short(algorithm.name),
-        software_versions=_short(algorithm.version),
-        contribution_description="Automatic segmentation of a CT",
-    )
-
-
-def _short(text: str) -> str:
-    """A long string (LO) of DICOM: at most 64 characters, without the separator of values."""
-    return " ".join(text.replace("\\", "/").split())[:64] or "unknown"
 
 
 def _recount(dataset: Dataset, masks: Sequence[np.ndarray], name: str) -> None:

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
-from pydicom.valuerep import DA, TM
 
 from ..errors import InputError
 from ..io.ct_types import CtVolume, SliceSource
-
-_REQUIRED = (
-    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"),
-    *("StudyDate", "StudyTime", "ReferringPhysicianName"),
-)
-_CHECKED = {"PatientBirthDate": DA, "StudyDate": DA, "StudyTime": TM}
-
-
-def content_uid(*parts: object) -> UID:
-    """A UID (2.25 and 128 bits of SHA-256) that is the same for the same parts."""
-    digest = hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).digest()
-    return UID(f"2.25.{int.from_bytes(digest[:16], 'big')}")
+from .provenance import complete_header, content_uid
 
 
 def source_headers(volume: CtVolume, first: int, last: int) -> list[Dataset]:
@@ -58,18 +43,4 @@ def _completed(header: Dataset, one: SliceSource, volume: CtVolume) -> Dataset:
     header.StudyInstanceUID, header.SeriesInstanceUID = source.study_uid, source.series_uid
     if not header.get("FrameOfReferenceUID"):
         header.FrameOfReferenceUID = content_uid("frame of reference", source.series_uid)
-    for keyword in _REQUIRED:
-        value = header.get(keyword)
-        if value is None or not _is_possible(keyword, str(value)):
-            setattr(header, keyword, "")
-    return header
-
-
-def _is_possible(keyword: str, text: str) -> bool:
-    """Dates and times that can be read, a sex of the defined ones, everything else."""
-    if keyword == "PatientSex":
-        return text in ("", "M", "F", "O")
-    try:
-        return keyword not in _CHECKED or not text or _CHECKED[keyword](text) is not None
-    except ValueError:
-        return False
+    return complete_header(header)

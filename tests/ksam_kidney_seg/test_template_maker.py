@@ -18,7 +18,8 @@ from PIL import Image
 
 from common.errors import InputError
 from common.io.ct_volume import read_ct
-from common.report.dicom_seg import Algorithm, write_dicom_seg
+from common.report.dicom_seg import write_dicom_seg
+from common.report.provenance import Algorithm
 from ksam.structures import Code, Structure
 from ksam.template_maker import StructureRule, choose_slices, make_templates, read_labelled
 

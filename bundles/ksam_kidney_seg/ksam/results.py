@@ -17,7 +17,8 @@ from common.io.cases import Case
 from common.io.ct_volume import CtVolume
 from common.io.files import atomic_path, write_json
 from common.io.nifti import write_nifti_mask
-from common.report.dicom_seg import Algorithm, write_dicom_seg
+from common.report.dicom_seg import write_dicom_seg
+from common.report.provenance import Algorithm
 
 from .measure import SIDE_RULE, find_midline, measure_cup_to_disc, measure_picture, measure_volume
 from .pictures import draw_coronal, draw_panels, draw_prompts

@@ -22,7 +22,8 @@ from common.io.dicom_seg_masks import read_dicom_seg
 from common.io.nifti import read_nifti, write_nifti_mask
 from common.io.nrrd_volume import read_label_nrrd
 from common.report import dicom_seg
-from common.report.dicom_seg import Algorithm, write_dicom_seg
+from common.report.dicom_seg import write_dicom_seg
+from common.report.provenance import Algorithm
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,86 @@
+"""What every DICOM object of ours says about its origin: who made it, of whom, with which UIDs."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import highdicom as hd
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import UID
+from pydicom.valuerep import DA, TM
+
+MANUFACTURER = "clinical-monai-bundles"
+
+_REQUIRED = (
+    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"),
+    *("StudyDate", "StudyTime", "ReferringPhysicianName"),
+)
+_CHECKED = {"PatientBirthDate": DA, "StudyDate": DA, "StudyTime": TM}
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """What made the object.
+
+    Attributes:
+        name: of the method.
+        version: of the method or its weights.
+        weights_sha256: of the weights file, hexadecimal; empty without one.
+    """
+
+    name: str
+    version: str
+    weights_sha256: str = ""
+
+    @property
+    def serial_number(self) -> str:
+        """The weights, as the serial number of a device."""
+        return self.weights_sha256[:16] or "none"
+
+
+def content_uid(*parts: object) -> UID:
+    """A UID (2.25 and 128 bits of SHA-256) that is the same for the same parts."""
+    digest = hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).digest()
+    return UID(f"2.25.{int.from_bytes(digest[:16], 'big')}")
+
+
+def complete_header(header: Dataset) -> Dataset:
+    """Required elements become empty where an anonymiser removed them or their value is impossible."""
+    for keyword in _REQUIRED:
+        value = header.get(keyword)
+        if value is None or not _is_possible(keyword, str(value)):
+            setattr(header, keyword, "")
+    return header
+
+
+def describe_equipment(algorithm: Algorithm, contribution: str) -> hd.ContributingEquipment:
+    """The software as contributing equipment.
+
+    Args:
+        algorithm: what it was.
+        contribution: what it did, e.g. "Automatic segmentation of a CT".
+    """
+    return hd.ContributingEquipment(
+        manufacturer=MANUFACTURER,
+        purpose_of_reference=codes.DCM.ProcessingEquipment,
+        manufacturer_model_name=long_string(algorithm.name),
+        software_versions=long_string(algorithm.version),
+        contribution_description=contribution,
+    )
+
+
+def long_string(text: str) -> str:
+    """A long string (LO) of DICOM: at most 64 characters, without the separator of values."""
+    return " ".join(text.replace("\\", "/").split())[:64] or "unknown"
+
+
+def _is_possible(keyword: str, text: str) -> bool:
+    """Dates and times that can be read, a sex of the defined ones, everything else."""
+    if keyword == "PatientSex":
+        return text in ("", "M", "F", "O")
+    try:
+        return keyword not in _CHECKED or not text or _CHECKED[keyword](text) is not None
+    except ValueError:
+        return False

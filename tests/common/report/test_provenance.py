@@ -1,0 +1,44 @@
+"""Who made a DICOM object: UIDs from content, headers that an anonymiser emptied, names that fit."""
+
+from __future__ import annotations
+
+import hashlib
+
+from pydicom.dataset import Dataset
+
+from common.report.provenance import (
+    MANUFACTURER,
+    Algorithm,
+    complete_header,
+    content_uid,
+    describe_equipment,
+    long_string,
+)
+
+
+def test_uids_follow_from_the_content():
+    digest = hashlib.sha256(b"a\x1f1").digest()[:16]
+    assert content_uid("a", 1) == f"2.25.{int.from_bytes(digest, 'big')}"
+    assert content_uid("a", 1) != content_uid("a", 2) and len(content_uid("a", 1)) <= 64
+
+
+def test_missing_and_impossible_elements_become_empty():
+    header = Dataset()
+    header.PatientID, header.PatientSex, header.StudyDate = "x", "D", "20200101"
+    header = complete_header(header)
+    assert (header.PatientID, header.PatientSex, header.StudyDate) == ("x", "", "20200101")
+    assert header.ReferringPhysicianName == "" and header.AccessionNumber == ""
+
+
+def test_equipment_names_software_and_version():
+    equipment = describe_equipment(Algorithm("MMBCD", "1.0"), "Reading of mammograms")
+    assert (equipment.Manufacturer, equipment.ManufacturerModelName) == (MANUFACTURER, "MMBCD")
+    assert equipment.PurposeOfReferenceCodeSequence[0].CodeMeaning == "Processing Equipment"
+    assert equipment.ContributionDescription == "Reading of mammograms"
+
+
+def test_names_fit_into_an_element():
+    assert long_string("a\\b\n c") == "a/b c" and len(long_string("x" * 99)) == 64
+    assert long_string("  ") == "unknown"
+    assert Algorithm("a", "1", "ab" * 32).serial_number == "ab" * 8
+    assert Algorithm("a", "1").serial_number == "none"
