@@ -15,7 +15,8 @@ from prepare.entries import Collected, Entry, Request, structure
 from prepare.folders import collect_pairs
 from prepare.refuge import collect_fundus, collect_multirater, collect_refuge
 from prepare.slicer import Naming, collect_slicer, find_image, read_segments
-from prepare.writing import Split, write
+from prepare.split import Split
+from prepare.writing import write
 
 from common.errors import ConfigError, InputError
 from common.io.ct_volume import read_ct

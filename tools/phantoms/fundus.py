@@ -54,7 +54,8 @@ def write_eyes(options: argparse.Namespace) -> None:
     """All pictures, their masks and the datalist. Raises BundleError."""
     from prepare.entries import Request
     from prepare.refuge import collect_fundus
-    from prepare.writing import Split, write
+    from prepare.split import Split
+    from prepare.writing import write
 
     check(options)
     for seed in range(options.seed, options.seed + options.eyes):

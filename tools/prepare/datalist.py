@@ -87,7 +87,8 @@ def write_datalist(options: argparse.Namespace) -> None:
     from prepare.folders import collect_pairs
     from prepare.refuge import collect_fundus, collect_multirater, collect_refuge
     from prepare.slicer import collect_slicer
-    from prepare.writing import Split, check_cases, write
+    from prepare.split import Split
+    from prepare.writing import check_cases, write
 
     collectors = {
         "slicer": collect_slicer,

@@ -3,15 +3,76 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from common.errors import ConfigError, InputError
+from common.training.datalist import PARTS
 
-PARTS = ("training", "validation", "test")
 _ALIASES = {"train": "training", "val": "validation", "valid": "validation"}
+
+
+class Named(Protocol):
+    """What is divided: cases with a name, a patient, and the part that the data set itself gives them."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def patient(self) -> str: ...
+
+    @property
+    def part(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Split:
+    """How patients are divided.
+
+    Attributes:
+        source: "auto" (as the data set says, else random), "random", or the path of a CSV.
+        fractions: shares of a random split, as text.
+        seed: of a random split.
+        patient: regular expression whose first group in a case's name is the patient; None: the layout's.
+    """
+
+    source: str
+    fractions: str
+    seed: int
+    patient: str | None
+
+    def patients(self, entries: Sequence[Named]) -> list[str]:
+        """Patient of each case. Raises ConfigError: no expression, or one that does not fit a name."""
+        if self.patient is None:
+            return [entry.patient for entry in entries]
+        try:
+            found = [re.search(self.patient, entry.name) for entry in entries]
+            patients = [match[1] for match in found if match]
+        except (re.error, IndexError) as error:
+            raise ConfigError(
+                f"patient: expected a regular expression with one group, got '{self.patient}': try '^(.+?)_'"
+            ) from error
+        if len(patients) < len(entries):
+            raise ConfigError(f"patient: expected a match in every name, got '{self.patient}': correct it")
+        return patients
+
+    def parts(self, entries: Sequence[Named], patients: list[str]) -> list[str]:
+        """Part of each case. Raises BundleError."""
+        if self.source not in ("auto", "random"):
+            given = read_parts(Path(self.source))
+            return [
+                _given_part(given, entry, patient) for entry, patient in zip(entries, patients, strict=True)
+            ]
+        own = [entry.part for entry in entries]
+        if self.source == "auto" and all(own):
+            return [str(part) for part in own]
+        drawn = draw_parts(patients, read_fractions(self.fractions), self.seed)
+        return [drawn[patient] for patient in patients]
 
 
 def read_fractions(text: str) -> tuple[float, float, float]:
@@ -69,3 +130,10 @@ def normal_part(text: str) -> str | None:
     lower = text.strip().lower()
     lower = _ALIASES.get(lower, lower)
     return lower if lower in PARTS else None
+
+
+def _given_part(given: Mapping[str, str], entry: Named, patient: str) -> str:
+    part = given.get(entry.name, given.get(patient))
+    if part is None:
+        raise InputError(f"split: expected a part for {entry.name}, got none: add a line to the CSV")
+    return part

@@ -4,61 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.errors import ConfigError, InputError
+from common.errors import InputError
 from common.io.files import atomic_path
 from common.training.datalist import check_apart
 from ksam.datalist import load_datalist
 
 from .entries import Collected, Entry
-from .split import PARTS, draw_parts, read_fractions, read_parts
-
-
-@dataclass(frozen=True)
-class Split:
-    """How patients are divided.
-
-    Attributes:
-        source: "auto" (as the data set says, else random), "random", or the path of a CSV.
-        fractions: shares of a random split, as text.
-        seed: of a random split.
-        patient: regular expression whose first group in a case's name is the patient; None: the layout's.
-    """
-
-    source: str
-    fractions: str
-    seed: int
-    patient: str | None
-
-    def patients(self, entries: list[Entry]) -> list[str]:
-        """Patient of each case. Raises ConfigError: no expression, or one that does not fit a name."""
-        if self.patient is None:
-            return [entry.patient for entry in entries]
-        try:
-            found = [re.search(self.patient, entry.name) for entry in entries]
-            return [match[1] for match in found if match] if all(found) else []
-        except (re.error, IndexError) as error:
-            raise ConfigError(
-                f"patient: expected a regular expression with one group, got '{self.patient}': try '^(.+?)_'"
-            ) from error
-
-    def parts(self, entries: list[Entry], patients: list[str]) -> list[str]:
-        """Part of each case. Raises BundleError."""
-        if self.source not in ("auto", "random"):
-            given = read_parts(Path(self.source))
-            return [
-                _given_part(given, entry, patient) for entry, patient in zip(entries, patients, strict=True)
-            ]
-        own = [entry.part for entry in entries]
-        if self.source == "auto" and all(own):
-            return [str(part) for part in own]
-        drawn = draw_parts(patients, read_fractions(self.fractions), self.seed)
-        return [drawn[patient] for patient in patients]
+from .split import PARTS, Split
 
 
 def write(collected: Collected, split: Split, path: Path) -> str:
@@ -73,8 +29,6 @@ def write(collected: Collected, split: Split, path: Path) -> str:
     """
     entries = sorted(collected.entries, key=lambda entry: entry.name)
     patients = split.patients(entries)
-    if len(patients) < len(entries):
-        raise ConfigError(f"patient: expected a match in every name, got '{split.patient}': correct it")
     parts = split.parts(entries, patients)
     sides: dict[str, list[tuple[str, str]]] = {part: [] for part in PARTS}
     for entry, patient, part in zip(entries, patients, parts, strict=True):
@@ -90,13 +44,6 @@ def write(collected: Collected, split: Split, path: Path) -> str:
     counts = (f"{part} {len(content[part])} ({people[part]} patients)" for part in PARTS)
     empty = f"; {left_out} left out: none of the structures in them" if left_out else ""
     return f"{path}: {', '.join(counts)}{empty}"
-
-
-def _given_part(given: Mapping[str, str], entry: Entry, patient: str) -> str:
-    part = given.get(entry.name, given.get(patient))
-    if part is None:
-        raise InputError(f"split: expected a part for {entry.name}, got none: add a line to the CSV")
-    return part
 
 
 def _content(
