@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +18,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from ..errors import InputError, OutputError
 from ..io.ct_types import CtVolume
 from ..io.files import atomic_path
-from .provenance import MANUFACTURER, Algorithm, content_uid, describe_equipment, long_string
+from .provenance import MANUFACTURER, Algorithm, building, content_uid, describe_equipment, long_string
 from .seg_sources import source_headers
 
 FORMAT_VERSION = "1"
@@ -85,14 +84,8 @@ def write_dicom_seg(
     headers = source_headers(volume, first, last)
     planes = _planes(ordered, volume, first, last)
     uids = _uids(ordered, structures, volume, algorithm)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # highdicom warns of empty masks and of odd values in the headers
-            dataset = _segmentation(headers, planes, structures, ordered, volume, algorithm, uids)
-    except (ValueError, TypeError, AttributeError) as error:  # a header that highdicom cannot build upon
-        raise InputError(
-            f"{volume.source.name}: expected headers that a DICOM SEG can follow, got broken ones: use NIfTI"
-        ) from error
+    with building(volume.source.name, "a DICOM SEG", "use NIfTI"):
+        dataset = _segmentation(headers, planes, structures, ordered, volume, algorithm, uids)
     _recount(dataset, ordered, Path(path).name)
     with atomic_path(path) as temporary:
         dataset.save_as(temporary, enforce_file_format=True)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import highdicom as hd
@@ -11,7 +15,11 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import UID
 from pydicom.valuerep import DA, TM
 
+from ..errors import InputError
+
 MANUFACTURER = "clinical-monai-bundles"
+CODING_SCHEME = "99CMB"
+"""Designator of our own codes, for what no public scheme names; private designators begin with 99."""
 
 _REQUIRED = (
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"),
@@ -46,13 +54,36 @@ def content_uid(*parts: object) -> UID:
     return UID(f"2.25.{int.from_bytes(digest[:16], 'big')}")
 
 
+@contextmanager
+def building(name: str, standard: str, instead: str) -> Iterator[None]:
+    """Around calls of highdicom: its warnings quote patients' names and are silenced, its errors become ours.
+
+    Args:
+        name: what is built, for the message.
+        standard: kind of object, e.g. "a DICOM SEG".
+        instead: what the reader can do without it.
+
+    Raises:
+        InputError: a header that highdicom cannot build upon.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{name}: expected headers that {standard} can follow, got broken ones: {instead}"
+        ) from error
+
+
 def complete_header(header: Dataset) -> Dataset:
-    """Required elements become empty where an anonymiser removed them or their value is impossible."""
+    """A copy; required elements are empty where an anonymiser removed them or their value is impossible."""
+    complete = copy.deepcopy(header)
     for keyword in _REQUIRED:
         value = header.get(keyword)
         if value is None or not _is_possible(keyword, str(value)):
-            setattr(header, keyword, "")
-    return header
+            setattr(complete, keyword, "")
+    return complete
 
 
 def describe_equipment(algorithm: Algorithm, contribution: str) -> hd.ContributingEquipment:
