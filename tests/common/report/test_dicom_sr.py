@@ -88,7 +88,7 @@ def test_evidence_and_origin(headers: list[Dataset], tmp_path: Path):
     }
     assert report.file_meta.TransferSyntaxUID.name == "Explicit VR Little Endian"
     assert report.PatientID == "P-4711" and report.SeriesInstanceUID != headers[0].SeriesInstanceUID
-    assert "MMBCD" in [one.ManufacturerModelName for one in report.ContributingEquipmentSequence]
+    assert "MMBCD" in [one.get("ManufacturerModelName") for one in report.ContributingEquipmentSequence]
     assert report.CodingSchemeIdentificationSequence[0].CodingSchemeDesignator == "99CMB"
 
 

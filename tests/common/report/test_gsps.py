@@ -72,7 +72,7 @@ def test_evidence_is_the_image(tmp_path: Path):
         [1, 1],
         [64, 96],
     )
-    assert "MMBCD" in [one.ManufacturerModelName for one in state.ContributingEquipmentSequence]
+    assert "MMBCD" in [one.get("ManufacturerModelName") for one in state.ContributingEquipmentSequence]
 
 
 def test_window_and_polarity_are_the_images(tmp_path: Path):

@@ -39,7 +39,7 @@ def test_pixels_and_references_come_back(tmp_path: Path):
     assert [item.ReferencedSOPInstanceUID for item in image.SourceImageSequence] == [
         header.SOPInstanceUID for header in headers()
     ]
-    assert "MMBCD" in [one.ManufacturerModelName for one in image.ContributingEquipmentSequence]
+    assert "MMBCD" in [one.get("ManufacturerModelName") for one in image.ContributingEquipmentSequence]
 
 
 def test_uids_follow_from_the_content(tmp_path: Path):
