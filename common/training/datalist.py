@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -86,3 +87,8 @@ def hash_file_text(path: str | Path) -> str:
     """The first 16 hex digits of a file's SHA-256; "missing" where there is none."""
     path = Path(path)
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else "missing"
+
+
+def relative_to(file: Path, datalist: Path) -> str:
+    """A path as a datalist names it: from the datalist's folder, with slashes."""
+    return Path(os.path.relpath(file.resolve(), datalist.parent.resolve())).as_posix()

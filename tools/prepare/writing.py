@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
 from common.io.files import atomic_path
-from common.training.datalist import check_apart
+from common.training.datalist import check_apart, relative_to
 from ksam.datalist import load_datalist
 
 from .entries import Collected, Entry
@@ -66,7 +65,11 @@ def _content(
         if files is None or files[1] is None:
             left_out += 1
             continue
-        case = {"image": _relative(files[0], path), "label": _relative(files[1], path), "patient": patient}
+        case = {
+            "image": relative_to(files[0], path),
+            "label": relative_to(files[1], path),
+            "patient": patient,
+        }
         content[part].append(case if entry.series is None else {**case, "series": entry.series})
     if not any(content[part] for part in PARTS):
         raise InputError(
@@ -74,10 +77,6 @@ def _content(
             "none: correct --structures, --labels or --rename"
         )
     return content, left_out
-
-
-def _relative(file: Path, datalist: Path) -> str:
-    return Path(os.path.relpath(file.resolve(), datalist.parent.resolve())).as_posix()
 
 
 def check_cases(path: Path) -> str:

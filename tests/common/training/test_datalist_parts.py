@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from common.errors import InputError
-from common.training.datalist import check_apart, hash_file_text, hash_patient, read_datalist_json
+from common.training.datalist import (
+    check_apart,
+    hash_file_text,
+    hash_patient,
+    read_datalist_json,
+    relative_to,
+)
 
 KEYS = ("name", "training")
 
@@ -49,3 +55,7 @@ def test_hashes(tmp_path: Path) -> None:
     assert hash_patient("somebody") == hashlib.sha256(b"somebody").hexdigest()[:16]
     (tmp_path / "a").write_bytes(b"abc")
     assert hash_file_text(tmp_path / "a") == "ba7816bf8f01cfea" and hash_file_text("none") == "missing"
+
+
+def test_paths_are_relative(tmp_path: Path) -> None:
+    assert relative_to(tmp_path / "data" / "a.png", tmp_path / "lists" / "d.json") == "../data/a.png"
