@@ -62,7 +62,7 @@ def _add_make(make: argparse.ArgumentParser) -> None:
     make.add_argument(
         "--window", type=float, nargs=2, metavar=("CENTER", "WIDTH"), help="HU of a new CT task (40 400)"
     )
-    make.add_argument("--crop", choices=("none", "body"), help="of a new task (default: none)")
+    make.add_argument("--crop", choices=("none", "body", "region"), help="of a new task (default: none)")
     make.add_argument("--name", help="beginning of the templates' ids (default: template1, template2, ...)")
     make.add_argument("--licence", default="", help="of image and labels")
     make.add_argument("--author", default="", help="who labelled it, if that is to be kept")

@@ -129,9 +129,9 @@ def test_refusals():
         frame.to_network(np.full((10, 10), np.nan), Window(0, 100))
     with pytest.raises(InputError, match="expected logits .n, 8, 8., got .2, 9, 9."):
         frame.to_slice(np.zeros((2, 9, 9)))
-    with pytest.raises(ConfigError, match="crop: expected one of none, body, got 'kidney'"):
+    with pytest.raises(ConfigError, match="crop: expected one of none, body, region, got 'kidney'"):
         build_frame(np.zeros((10, 10)), "kidney")
-    with pytest.raises(ConfigError, match="crop: expected one of none, body, got 'x'"):
+    with pytest.raises(ConfigError, match="crop: expected one of none, body, region, got 'x'"):
         build_volume_frame(np.zeros((10, 10, 2)), "x")
     with pytest.raises(ConfigError, match="expected 'none' for a colour picture, got 'body'"):
         build_frame(np.zeros((10, 10, 3), np.uint8), "body")

@@ -127,7 +127,7 @@ REFUSED = {
     ),
     "key": ({"trainning": []}, "got 'trainning': did you mean training"),
     "modality": ({"modality": "MR"}, "expected modality CT or picture, got 'MR'"),
-    "crop": ({"crop": "head"}, "expected crop none or body, got 'head'"),
+    "crop": ({"crop": "head"}, "expected crop none, body, region, got 'head'"),
     "window": ({"modality": "CT"}, "expected a window with center_hu and width_hu > 0 for CT"),
     "window_of_picture": ({"window": WINDOW}, "and null for pictures"),
     "structures": ({"structures": []}, "expected a list of structures"),

@@ -111,7 +111,7 @@ def spoil(folder: Path, **changes: object) -> None:
         ({"templates": [{"id": "a"}]}, "malformed entry .KeyError 'masks'"),
         ({"templates": []}, "expected a template that shows 'cortex', got none"),
         ({"modality": "MR"}, "expected modality CT or picture, got 'MR'"),
-        ({"crop": "head"}, "expected crop none or body, got 'head'"),
+        ({"crop": "head"}, "expected crop none or body or region, got 'head'"),
         ({"window": None}, "expected a window for modality CT"),
         ({"window": {"center_hu": 0, "width_hu": 0}}, "expected a width above 0 HU"),
         (

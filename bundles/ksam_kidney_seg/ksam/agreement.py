@@ -62,6 +62,11 @@ def count_overlaps(masks: torch.Tensor) -> np.ndarray:
     return np.array(pairs, dtype=np.float64).reshape(-1, 2)
 
 
+def add_overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Sum of two (pairs, 2) counts; (0, 2) where nobody was asked adds nothing."""
+    return first + second if len(first) and len(second) else first if len(first) else second
+
+
 def expected_dice(overlaps: np.ndarray) -> float:
     """Mean Dice between the masks that the templates give, each taken alone.
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from common.errors import InputError
 
+from .frame import CROPS
+
 MODALITIES = ("CT", "picture")
-CROPS = ("none", "body")
 _CODE_KEYS = {"scheme", "value", "meaning"}
 
 
@@ -47,7 +48,7 @@ class Header:
         structures: parents before or after their children.
         background: values of the label map that belong to no structure.
         window_hu: (centre, width) in HU, None for pictures.
-        crop: "none" or "body", see `frame.build_frame`.
+        crop: see `frame.build_frame`.
     """
 
     name: str
@@ -73,7 +74,7 @@ def read_header(content: Mapping[str, Any], name: str) -> Header:
     if modality not in MODALITIES:
         raise InputError(f"{name}: expected modality CT or picture, got '{modality}': correct it")
     if crop not in CROPS:
-        raise InputError(f"{name}: expected crop none or body, got '{crop}': correct it")
+        raise InputError(f"{name}: expected crop {', '.join(CROPS)}, got '{crop}': correct it")
     structures = _read_structures(content.get("structures"), name)
     background = content.get("background", [0])
     used = {value for structure in structures for value in structure.values}

@@ -18,7 +18,7 @@ from .card import WeightsCard
 from .delta import read_delta, save_delta
 from .frame import build_frame
 from .knowledge_sam import KSam
-from .material import TrainingMaterial
+from .material import TrainingMaterial, finest_task
 from .templates import Task
 
 DELTA = "delta.safetensors"
@@ -101,6 +101,7 @@ def fill_bank(network: KSam, task: Task) -> None:
     Raises:
         InputError: a structure without template.
     """
+    task = finest_task(task)
     groups = [task.templates_of(name) for name in task.structure_names]
     count = min(len(group) for group in groups)
     images, masks = [], []

@@ -37,12 +37,14 @@ class EncodedViews:
         images: uint8 (V, N, S, S, 3), on disk.
         masks: bool (V, N, n, S, S), on disk.
         patients: of the N pictures.
+        regions: whether each is a region, see `region`.
     """
 
     embeddings: np.ndarray
     images: np.ndarray
     masks: np.ndarray
     patients: tuple[str, ...]
+    regions: tuple[bool, ...]
 
     @property
     def count(self) -> int:
@@ -100,7 +102,8 @@ def encode_views(
     embeddings, images, masks = (
         np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("embeddings", "images", "masks")
     )
-    return EncodedViews(embeddings, images, masks, tuple(sample.patient for sample in samples))
+    patients, regions = ([getattr(sample, name) for sample in samples] for name in ("patient", "is_region"))
+    return EncodedViews(embeddings, images, masks, tuple(patients), tuple(regions))
 
 
 def _fill(
@@ -151,7 +154,7 @@ def _find_key(samples: Sequence[Sample], settings: Sequence[object]) -> str:
     """Hash of everything that the views depend on, the weights left out."""
     found = hashlib.sha256(repr(settings).encode())
     for sample in samples:
-        found.update(sample.patient.encode())
+        found.update(f"{sample.patient} {sample.is_region}".encode())
         found.update(sample.image.tobytes())
         found.update(sample.masks.tobytes())
     return found.hexdigest()

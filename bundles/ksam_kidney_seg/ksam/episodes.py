@@ -32,6 +32,7 @@ class _Pairs(Dataset):
 
     Args:
         patients: of every picture.
+        regions: bool of every picture: whether it is a region; target and template are of one kind.
         shown: bool (pictures, structures): which structures a picture shows.
         tasks: kinds of tasks; None for true structures only (paper).
         episodes: of an epoch.
@@ -47,6 +48,7 @@ class _Pairs(Dataset):
     def __init__(
         self,
         patients: Sequence[str],
+        regions: Sequence[bool],
         shown: np.ndarray,
         tasks: TaskMix | None = None,
         episodes: int = 1000,
@@ -60,7 +62,7 @@ class _Pairs(Dataset):
                 "episodes: expected 1 or more episodes and tasks_per_pair, same_camera and absent from 0 "
                 f"to 1, got {episodes}, {tasks_per_pair}, {same_camera} and {absent}: correct the setting"
             )
-        self.patients = np.array(patients)
+        self.patients, self.regions = np.array(patients), np.array(regions)
         self.tasks = tasks or plain_tasks()
         self.episodes, self.tasks_per_pair = episodes, tasks_per_pair
         self.same_camera, self.absent, self.seed = same_camera, absent, seed
@@ -73,7 +75,8 @@ class _Pairs(Dataset):
     def _draw_pair(self, rng: np.random.Generator) -> tuple[int, int]:
         """Numbers of a target and a template of different patients."""
         template = int(rng.choice(self.templates))
-        others = self.patients != self.patients[template]
+        alike = self.regions == self.regions[template]
+        others = alike & (self.patients != self.patients[template])
         lacking = others & (self.shown[template] & ~self.shown).any(axis=1)
         if rng.random() < self.absent and lacking.any():
             return int(rng.choice(np.flatnonzero(lacking))), template
@@ -114,7 +117,8 @@ class EpisodeDataset(_Pairs):
         **arguments: Any,
     ) -> None:
         shown = np.array([sample.masks.any(axis=(1, 2)) for sample in samples])
-        super().__init__([sample.patient for sample in samples], shown, **arguments)
+        regions = [sample.is_region for sample in samples]
+        super().__init__([sample.patient for sample in samples], regions, shown, **arguments)
         self.samples, self.camera, self.geometry = samples, camera, geometry
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
@@ -151,7 +155,7 @@ class EncodedEpisodeDataset(_Pairs):
     """
 
     def __init__(self, views: EncodedViews, **arguments: Any) -> None:
-        super().__init__(views.patients, _find_shown(views.masks), **arguments)
+        super().__init__(views.patients, views.regions, _find_shown(views.masks), **arguments)
         self.views = views
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from common.errors import ConfigError, InputError
 
-CROPS = ("none", "body")
+CROPS = ("none", "body", "region")
 BODY_HU = -300.0
 """Above lung and air, below fat: what is more is body or table."""
 
@@ -149,7 +149,8 @@ def build_frame(image: np.ndarray, crop: str = "none", size_px: int = 256) -> Fr
 
     Args:
         image: (r, c) HU, or (r, c) or (r, c, 3) picture.
-        crop: "none": the whole slice, centred in the smallest square; "body": around the body (CT only).
+        crop: "none": the whole slice, centred in the smallest square; "body": around the body (CT only);
+            "region": the square of the first of two steps, see `region` (CT: the body, pictures: whole).
         size_px: edge S of the network's input.
 
     Raises:
@@ -157,7 +158,7 @@ def build_frame(image: np.ndarray, crop: str = "none", size_px: int = 256) -> Fr
     """
     check_crop(crop)
     shape_px = (int(image.shape[0]), int(image.shape[1]))
-    if crop == "none":
+    if crop == "none" or (crop == "region" and image.ndim == 3):
         return Frame(_square(0, 0, *shape_px), shape_px, size_px)
     if image.ndim != 2:
         raise ConfigError("crop: expected 'none' for a colour picture, got 'body': correct the task's crop")
@@ -169,7 +170,7 @@ def build_volume_frame(voxels_hu: np.ndarray, crop: str = "none", size_px: int =
 
     Args:
         voxels_hu: (R, C, Z) axial view.
-        crop, size_px: as in `build_frame`; "body" is the box around the bodies of all slices.
+        crop, size_px: as in `build_frame`; the body is the box around the bodies of all slices.
 
     Raises:
         ConfigError: another crop.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from .prompt_cache import FeatureFiles, hash_settings, hash_weights
 from .prompts import load_task
 from .template_reader import PromptNetwork, TemplateReader
 from .templates import Task, Template, image_modality, relative_position
+from .two_steps import iterate_in_regions, predict_in_regions
 
 __all__ = ["EagerNetwork", "KnowledgePromptInferer", "SlicePrediction", "VolumePrediction", "gather_volume"]
 
@@ -63,7 +65,7 @@ class KnowledgePromptInferer(Inferer):
         self.cache, self.progress = cache, progress
         self.consistency = build_consistency(consistency)
         self._made_for: tuple[Any, ...] = ()
-        self._predictor: SquarePredictor | None = None
+        self._predictors: dict[str, SquarePredictor] = {}
 
     def __call__(  # type: ignore[override]
         self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any
@@ -116,6 +118,9 @@ class KnowledgePromptInferer(Inferer):
         """
         task = self._task(task)
         task.check_input(image_modality(image))
+        if task.crop == "region":
+            task = task if templates is None else replace(task, templates=tuple(templates))
+            return predict_in_regions(self, image, network, task, frame, position, members)
         predictor = self.predictor(network, task)
         frame = frame or build_frame(image, task.crop, predictor.network.image_size)
         square = torch.from_numpy(frame.to_network(image, task.window))[None]
@@ -143,6 +148,9 @@ class KnowledgePromptInferer(Inferer):
             InputError, ConfigError: as `predict_slice`.
         """
         check_volume(voxels)
+        if self._task(task).crop == "region":
+            yield from iterate_in_regions(self, voxels, network, self._task(task), frame, slice_mm)
+            return
         if self.consistency.is_on:
             yield from self._iterate_consistent(voxels, network, frame, self._task(task), slice_mm)
             return
@@ -179,11 +187,13 @@ class KnowledgePromptInferer(Inferer):
             yield to_slice(answer, found, task.structures)
 
     def predictor(self, network: nn.Module | PromptNetwork, task: Task) -> SquarePredictor:
-        """What runs the network on squares; made anew when weights, window, crop or folder change."""
-        made_for = (weights_version(network), task.window, task.crop, task.folder)
-        if self._predictor is None or made_for != self._made_for:
-            self._predictor, self._made_for = self._make_predictor(network, task), made_for
-        return self._predictor
+        """What runs the network on squares; made anew when weights, window or folder change."""
+        made_for = (weights_version(network), task.window, task.folder)
+        if made_for != self._made_for:
+            self._predictors, self._made_for = {}, made_for
+        if task.crop not in self._predictors:
+            self._predictors[task.crop] = self._make_predictor(network, task)
+        return self._predictors[task.crop]
 
     def _make_predictor(self, network: nn.Module | PromptNetwork, task: Task) -> SquarePredictor:
         engine = EagerNetwork(network) if isinstance(network, nn.Module) else network

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
-from .agreement import expected_dice
-from .frame import Frame
+from .agreement import add_overlaps, expected_dice
+from .frame import OUTSIDE_LOGIT, Frame
 from .postprocess import label_map, masks_from_logits
 from .predictor import SquarePrediction
 from .structures import Structure
@@ -45,6 +44,10 @@ class SlicePrediction:
     def expected_dice(self) -> np.ndarray:
         """(n,), see `agreement.expected_dice`; NaN with one template."""
         return np.array([expected_dice(counts) for counts in self.overlaps])
+
+    def found(self) -> np.ndarray:
+        """(r, c) bool: inside any structure."""
+        return np.asarray(self.logits.max(axis=0) > 0)
 
     def masks(self) -> np.ndarray:
         """(n, r, c) bool: exclusive among siblings, children inside their parent."""
@@ -99,18 +102,70 @@ def _name_members(
     return found
 
 
+def name_origins(answer: SlicePrediction, origin: Mapping[str, str]) -> SlicePrediction:
+    """The answer with the ids of whole templates instead of those of the parts cut from them."""
+    used = tuple(tuple(dict.fromkeys(origin.get(key, key) for key in ids)) for ids in answer.templates)
+    members = {
+        name: merge_members([{origin.get(key, key): maps} for key, maps in found.items()])
+        for name, found in answer.members.items()
+    }
+    return replace(answer, templates=used, members=members)
+
+
+def merge_regions(
+    answers: Sequence[SlicePrediction], structures: tuple[Structure, ...], shape_px: tuple[int, int]
+) -> SlicePrediction:
+    """One answer for a slice from those of its regions: where they overlap, the larger logit with its doubt.
+
+    Args:
+        answers: of the regions; none where nothing was found in the slice.
+        structures: of the task.
+        shape_px: of the slice.
+    """
+    count = len(structures)
+    if not answers:
+        nothing, sure = (np.full((count, *shape_px), value, np.float32) for value in (OUTSIDE_LOGIT, 0.0))
+        no_pairs, nobody = (np.zeros((0, 2)),) * count, ((),) * count
+        return SlicePrediction(structures, nothing, sure, no_pairs, nobody)
+    best = answers[0]
+    for answer in answers[1:]:
+        wins = answer.logits > best.logits
+        best = replace(
+            best,
+            logits=np.where(wins, answer.logits, best.logits),
+            disagreement=np.where(wins, answer.disagreement, best.disagreement),
+            overlaps=tuple(add_overlaps(*both) for both in zip(best.overlaps, answer.overlaps, strict=True)),
+            templates=tuple(
+                tuple(dict.fromkeys((*a, *b))) for a, b in zip(best.templates, answer.templates, strict=True)
+            ),
+            members={
+                name: merge_members([found, answer.members[name]]) for name, found in best.members.items()
+            },
+        )
+    return best
+
+
+def merge_members(answers: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Template id -> the larger logits of those that it gave."""
+    found: dict[str, np.ndarray] = {}
+    for answer in answers:
+        for key, maps in answer.items():
+            found[key] = np.maximum(found[key], maps) if key in found else maps
+    return found
+
+
 def gather_volume(
     slices: Iterable[SlicePrediction], shape: tuple[int, ...], structures: tuple[Structure, ...]
 ) -> VolumePrediction:
     """Label map and summary of slices that come from the lowest to the highest."""
     labels = np.zeros(shape, dtype=np.uint8)
-    overlaps: list[Any] = [0.0] * len(structures)
+    overlaps = [np.zeros((0, 2))] * len(structures)
     doubt, area = np.zeros(len(structures)), np.zeros(len(structures))
     used = []
     for z, prediction in enumerate(slices):
         masks = prediction.masks()
         labels[:, :, z] = label_map(masks, structures)
-        overlaps = [total + counts for total, counts in zip(overlaps, prediction.overlaps, strict=True)]
+        overlaps = [add_overlaps(*both) for both in zip(overlaps, prediction.overlaps, strict=True)]
         doubt += (prediction.disagreement * masks).sum((1, 2))
         area += masks.sum((1, 2))
         used.append(prediction.templates)

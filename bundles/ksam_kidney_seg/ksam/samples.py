@@ -11,7 +11,8 @@ import numpy as np
 from common.errors import InputError
 
 from .datalist import Case, LabelledSlice
-from .frame import Frame, Window, build_frame, build_volume_frame
+from .frame import Window
+from .material import CaseView, view_case
 
 OVERSAMPLING = 2
 """Samples are kept at twice the network's size, so that an enlarged crop is not blurred."""
@@ -24,11 +25,13 @@ class Sample(NamedTuple):
         image: RGB uint8 (H, H, 3), framed and windowed as in inference.
         masks: bool (n, H, H), in the order of the structures asked for.
         patient: pseudonym.
+        is_region: a square around structures, see `region`; otherwise the whole.
     """
 
     image: np.ndarray
     masks: np.ndarray
     patient: str
+    is_region: bool = False
 
 
 def load_samples(
@@ -69,11 +72,12 @@ def _read_case(
         )
     wanted = [name for name in names if structures is None or name in structures]
     entries = list(case.slices())
-    frame = _frame_case(entries, case.header.crop, OVERSAMPLING * size_px)
+    views = view_case(entries, wanted, case.header.crop, OVERSAMPLING * size_px)
     shown = [entry for entry in entries if any(entry.masks[name].any() for name in wanted)]
     if slices_per_case is not None and len(shown) > slices_per_case:
         shown = [shown[index] for index in spread_slices([True] * len(shown), slices_per_case)]
-    return [_frame_sample(entry, case, wanted, frame) for entry in shown]
+    found = [_frame_sample(entry, case, wanted, view) for view in views for entry in shown]
+    return [sample for sample in found if sample.masks.any()]
 
 
 def spread_slices(shown: Sequence[bool], count: int) -> list[int]:
@@ -91,17 +95,11 @@ def spread_slices(shown: Sequence[bool], count: int) -> list[int]:
     return (low + ((np.arange(parts) + 0.5) * (high - low + 1) / parts).astype(int)).tolist()
 
 
-def _frame_case(entries: Sequence[LabelledSlice], crop: str, size_px: int) -> Frame:
-    if entries[0].image.ndim == 3:
-        return build_frame(entries[0].image, crop, size_px)
-    return build_volume_frame(np.stack([entry.image for entry in entries], axis=2), crop, size_px)
-
-
-def _frame_sample(entry: LabelledSlice, case: Case, wanted: Sequence[str], frame: Frame) -> Sample:
+def _frame_sample(entry: LabelledSlice, case: Case, wanted: Sequence[str], view: CaseView) -> Sample:
     window = None if case.header.window_hu is None else Window(*case.header.window_hu)
-    pixels = frame.to_network(entry.image, window).transpose(1, 2, 0)
-    masks = [frame.mask_to_network(entry.masks[name]) > 0.5 for name in wanted]
-    return Sample(np.rint(pixels).astype(np.uint8), np.stack(masks), case.patient)
+    pixels = view.frame.to_network(entry.image, window).transpose(1, 2, 0)
+    masks = [view.frame.mask_to_network(entry.masks[name]) > 0.5 for name in wanted]
+    return Sample(np.rint(pixels).astype(np.uint8), np.stack(masks), case.patient, view.is_region)
 
 
 def shrink_sample(sample: Sample, size_px: int) -> tuple[np.ndarray, np.ndarray]:

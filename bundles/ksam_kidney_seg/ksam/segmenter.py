@@ -158,7 +158,7 @@ class BankSegmenter:
         make_engine: makes what runs the network, at first use; None: PyTorch as it is.
 
     Raises:
-        ConfigError: the bank is empty, or has other structures.
+        ConfigError: the bank is empty, has other structures, or shows regions, see `region`.
     """
 
     def __init__(
@@ -171,6 +171,11 @@ class BankSegmenter:
         make_engine: MakeEngine | None = None,
     ) -> None:
         check_bank(network, structures)
+        if crop == "region":
+            raise ConfigError(
+                "prompts: expected a task folder, because the weights bring examples of regions only, which "
+                "cannot tell where to look, got none: set prompts to one"
+            )
         self.network, self.structures, self.window, self.crop = network, structures, window, crop
         self.modality, self.size_px = "picture" if window is None else "CT", network.image_size
         self.progress, self._make_engine = progress, make_engine

@@ -87,7 +87,7 @@ class Task:
         name: of the task.
         modality: "CT" or "picture".
         window: HU range shown to the network; None for pictures.
-        crop: "none" (the whole slice) or "body".
+        crop: see `frame.build_frame`.
         structures: what is segmented; in order of value, which is the order of every result.
         templates: at least one for each structure.
         licence: of the templates.

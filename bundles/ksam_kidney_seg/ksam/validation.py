@@ -27,7 +27,7 @@ from .datalist import Case
 from .eager import weights_version
 from .inferer import KnowledgePromptInferer
 from .knowledge_sam import KSam
-from .material import TrainingMaterial, frame_case
+from .material import TrainingMaterial, view_case
 from .postprocess import masks_from_logits
 from .prompt_cache import RecentStore
 from .remembered import KEPT_BYTES, FrozenEncoderNetwork
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 class ValidationData(Dataset):
-    """Slices of validation patients in the network's square.
+    """Slices of validation patients in the network's square; for two steps, in the regions of the truth.
 
     Args:
         material: datalist.
@@ -70,15 +70,18 @@ class ValidationData(Dataset):
 
     def _read(self, case: Case, number: int) -> list[dict[str, Any]]:
         task = self.material.task
-        entries = list(case.slices())
-        frame = frame_case(entries, task.crop, self.size_px)
-        shown = [any(entry.masks[name].any() for name in task.structure_names) for entry in entries]
+        names, entries = task.structure_names, list(case.slices())
+        views = view_case(entries, names, task.crop, self.size_px)
+        shown = [any(entry.masks[name].any() for name in names) for entry in entries]
         items = []
-        for place in spread_slices(shown, self.slices_per_case):
-            masks = [frame.mask_to_network(entries[place].masks[name]) for name in task.structure_names]
-            image = torch.from_numpy(frame.to_network(entries[place].image, task.window))
-            label = torch.from_numpy(np.stack(masks) >= 0.5)
-            items.append({"image": image, "label": label, "case": number})
+        for frame, is_region in views:
+            if is_region != (task.crop == "region"):
+                continue
+            for place in spread_slices(shown, self.slices_per_case):
+                masks = [frame.mask_to_network(entries[place].masks[name]) for name in names]
+                image = torch.from_numpy(frame.to_network(entries[place].image, task.window))
+                label = torch.from_numpy(np.stack(masks) >= 0.5)
+                items.append({"image": image, "label": label, "case": number})
         return items
 
 
@@ -105,7 +108,7 @@ class ValidationInferer(Inferer):
     def inferer(self) -> KnowledgePromptInferer:
         """Raises InputError, ConfigError: see `KnowledgePromptInferer`."""
         return KnowledgePromptInferer(
-            self.material.task, "fixed", self.templates, batch_size=self.batch_size, cache=False
+            self.material.squares_task, "fixed", self.templates, batch_size=self.batch_size, cache=False
         )
 
     def __call__(self, inputs: torch.Tensor, network: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
