@@ -1,70 +1,119 @@
-"""The clinical history: text about the patient from before the reading, and where it came from."""
+"""The clinical history of a study: given, in a DICOM header, or in a file beside the pictures."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePath
 
-MAX_CHARACTERS = 4000
-"""Characters kept; the paper's histories have 1 to 45 words, a text encoder reads 90 tokens (choice)."""
+from pydicom.dataset import Dataset
 
-_EMPTY = frozenset(("", "na", "none", "unknown", "notavailable", "notgiven", "nohistory", "null"))
+from ..errors import InputError
+from .ct_types import StoredFile
+from .dicom_files import open_file
+from .history_dicom import history_from_header, history_from_headers
+from .history_fhir import history_from_fhir
+from .history_hl7 import history_from_hl7, is_hl7
+from .history_text import MAX_CHARACTERS, ClinicalHistory, build_history, given_history
+
+__all__ = [
+    "MAX_CHARACTERS",
+    "ClinicalHistory",
+    "find_history",
+    "given_history",
+    "history_from_header",
+    "is_history_file",
+    "read_history",
+]
+
+NAMES = ("history", "clinical_history", "clinical-history", "clinicalhistory")
+"""Names (without suffix) of a text or JSON file that holds the history. Other texts may be reports."""
+
+MAX_BYTES = 16 * 2**20
+"""Larger files are no histories."""
 
 
-@dataclass(frozen=True)
-class ClinicalHistory:
-    """What was known before the mammograms were read. The text stays out of repr and logs.
+def find_history(
+    files: Sequence[StoredFile], headers: Iterable[Dataset] = ()
+) -> tuple[ClinicalHistory | None, tuple[str, ...]]:
+    """The first that says something: the headers, then `files` as text, JSON, HL7 v2 and FHIR, in this order.
 
-    Attributes:
-        text: one line, no control characters, at most `MAX_CHARACTERS`, not empty.
-        source: "DICOM (0010,21B0) AdditionalPatientHistory", "sidecar history.txt", "HL7 OBR-13",
-            "FHIR ServiceRequest.reasonCode", "given", ...
-        notes: sentences about what was changed; they name no word of the text.
+    Args:
+        files: those beside the pictures; ones that are not histories by their names are not opened.
+
+    Returns:
+        The history or None, and why files that look like one were refused.
     """
-
-    text: str = field(repr=False)
-    source: str
-    notes: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        return f"ClinicalHistory(source={self.source!r}, length={self.length})"
-
-    @property
-    def length(self) -> int:
-        """Characters."""
-        return len(self.text)
+    history = history_from_headers(headers)
+    refused = []
+    for file in sorted(filter(is_history_file, files), key=_rank) if history is None else ():
+        try:
+            history = _read(file)
+        except InputError as error:
+            refused.append(str(error))
+        if history is not None:
+            break
+    return history, tuple(refused)
 
 
-def build_history(text: str, source: str) -> ClinicalHistory | None:
-    """The text made clean, or None when nothing is said ("", "N/A", "-")."""
-    clean, notes = clean_text(text)
-    if re.sub(r"[\W_]", "", clean).lower() in _EMPTY:
-        return None
-    return ClinicalHistory(clean, source, notes)
+def is_history_file(file: StoredFile) -> bool:
+    """By its name: history.txt, history.json (see `NAMES`), NAME.hl7, NAME.fhir.json, fhir.json."""
+    return _rank(file) < 4
 
 
-def given_history(text: str) -> ClinicalHistory | None:
-    """A history given by hand; None when it is empty."""
-    return build_history(text, "given")
+def _rank(file: StoredFile) -> int:
+    """Place in the order of `find_history`; 4 for other files."""
+    name = file.name.lower()
+    stem, suffix = PurePath(name).stem, PurePath(name).suffix
+    kinds = (
+        suffix == ".txt" and stem in NAMES,
+        suffix == ".json" and stem in NAMES,
+        suffix == ".hl7",
+        name.endswith((".fhir.json", "fhir.json", "servicerequest.json")),
+    )
+    return next((rank for rank, fits in enumerate(kinds) if fits), 4)
 
 
-def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
-    """One line of NFC text without control and format characters, and notes about what was changed."""
-    kept = "".join(_plain(character) for character in unicodedata.normalize("NFC", text))
-    notes = []
-    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co") and c not in "\t\r\n\f\v" for c in text):
-        notes.append("Control characters were removed from the history.")
-    line = " ".join(kept.split())
-    if len(line) > MAX_CHARACTERS:
-        notes.append(f"Of {len(line)} characters of the history the first {MAX_CHARACTERS} were kept.")
-        line = line[:MAX_CHARACTERS].rpartition(" ")[0] or line[:MAX_CHARACTERS]
-    return line, tuple(notes)
+def read_history(path: str | Path) -> ClinicalHistory | None:
+    """A history from a text, JSON, HL7 v2 or FHIR file, told apart by content; None when it says nothing.
+
+    Raises:
+        InputError: no such file, not text, too large, a result instead of an order, or JSON without history.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path.name}: expected a file with the history, got no such file: check the path")
+    return _read(StoredFile(path.name, str(path.parent), lambda: path.open("rb")))
 
 
-def _plain(character: str) -> str:
-    """White space for a control character, nothing for an invisible one."""
-    kind = unicodedata.category(character)
-    if kind == "Cc":
-        return " "
-    return "" if kind in ("Cf", "Cs", "Co") else character
+def _read(file: StoredFile) -> ClinicalHistory | None:
+    text = _decode(file)
+    if is_hl7(text):
+        return history_from_hl7(text, file.name)
+    if not text.lstrip().startswith("{"):
+        return build_history(text, f"sidecar {file.name}")
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{file.name}: expected JSON, got a damaged one: correct it") from error
+    if "resourceType" in content:
+        return history_from_fhir(content, file.name)
+    if not isinstance(content.get("history"), str):
+        raise InputError(f'{file.name}: expected {{"history": "TEXT"}} or FHIR, got other JSON: correct it')
+    return build_history(content["history"], f"sidecar {file.name}")
+
+
+def _decode(file: StoredFile) -> str:
+    """UTF-8, UTF-16 with its mark, or Windows' Latin. Raises InputError: not text, or too large."""
+    with open_file(file) as stream:
+        content = stream.read(MAX_BYTES + 1)
+    wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    if len(content) > MAX_BYTES or (b"\0" in content and not wide):
+        what = "a larger one" if len(content) > MAX_BYTES else "binary data"
+        raise InputError(f"{file.name}: expected text of at most {MAX_BYTES >> 20} MB, got {what}: give text")
+    for encoding in ("utf-16",) if wide else ("utf-8-sig", "cp1252"):
+        try:
+            return content.decode(encoding)
+        except ValueError:
+            continue
+    return content.decode("latin-1")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -12,7 +11,8 @@ from ..errors import InputError
 from .ct_types import StoredFile
 from .dicom_files import open_file
 from .dicom_header import damaged, hash_patient, values_of
-from .mammo_views import read_cbis_name, read_laterality, read_modifiers, read_view
+from .mammo_types import StudyImage
+from .mammo_views import SPECIMEN, read_cbis_name, read_laterality, read_modifiers, read_view
 
 FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.2"
 FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.2.1"
@@ -20,6 +20,9 @@ TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1.3"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 PROCESSING_REASON = "FOR PROCESSING, values of the detector and not a picture"
+
+_NO_ID = re.compile(r"|anon\w*|unknown|none|n/?a|0+|x+|removed|deidentified", re.IGNORECASE)
+"""Patient ids that tell nobody apart."""
 
 _GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 
@@ -31,42 +34,7 @@ _IMAGE_TYPES = (
 )
 
 
-@dataclass(frozen=True)
-class DicomImage:
-    """One DICOM file of a study.
-
-    Attributes:
-        header: without pixels; functional groups of the first frame are on its top level.
-        patient: a key that tells patients apart and names none; empty in anonymous files.
-        study: a key of the visit: StudyInstanceUID, or in CBIS-DDSM the patient of the collection.
-        reason: why it is not read, empty if it may be.
-        synthetic: a 2-D view computed from a tomosynthesis.
-        partial: shows a part of a breast that is larger than the detector.
-    """
-
-    file: StoredFile
-    header: Dataset = field(repr=False)
-    patient: str = field(repr=False)
-    study: str
-    date: str
-    laterality: str
-    view: str
-    reason: str
-    synthetic: bool
-    partial: bool
-
-    @property
-    def name(self) -> str:
-        """Of the file, for messages."""
-        return self.file.name
-
-    @property
-    def is_mammogram(self) -> bool:
-        """Made by mammography, whether it can be read or not."""
-        return self.header.get("Modality") == "MG"
-
-
-def read_image(file: StoredFile) -> DicomImage:
+def read_image(file: StoredFile) -> StudyImage:
     """Read the header of a DICOM file.
 
     Raises:
@@ -92,21 +60,30 @@ def flatten_groups(header: Dataset) -> Dataset:
     return header
 
 
-def _image(file: StoredFile, header: Dataset) -> DicomImage:
+def _image(file: StoredFile, header: Dataset) -> StudyImage:
     cbis = read_cbis_name(header)
-    kind = _image_type(header)
-    return DicomImage(
+    study = str(header.get("StudyInstanceUID") or file.folder)
+    return StudyImage(
         file=file,
         header=header,
-        patient=cbis.patient if cbis else hash_patient(header),
-        study=cbis.patient if cbis else str(header.get("StudyInstanceUID") or ""),
+        patient=cbis.patient if cbis else _patient(header, study),
+        study=cbis.patient if cbis else study,
         date=str(header.get("StudyDate") or header.get("AcquisitionDate") or ""),
         laterality=read_laterality(header),
         view=read_view(header),
         reason=find_reason(header),
-        synthetic="GENERATED_2D" in kind or _sop_class(header) == TOMOSYNTHESIS,
+        synthetic="GENERATED_2D" in _image_type(header) or _sop_class(header) == TOMOSYNTHESIS,
         partial=header.get("PartialView") == "YES",
+        spacing_mm=read_spacing(header),
+        age_years=read_age(header),
     )
+
+
+def _patient(header: Dataset, study: str) -> str:
+    """A hash. Mammograms without an id, or with one that anonymisers give to all, go by their study."""
+    if not _NO_ID.fullmatch(str(header.get("PatientID") or "").strip()):
+        return hash_patient(header)
+    return f"patient of {study}" if header.get("Modality") == "MG" else ""
 
 
 def find_reason(header: Dataset) -> str:
@@ -143,7 +120,7 @@ def _content_reason(header: Dataset) -> str:
             return f"a {modifier} view, part of a breast"
     if read_laterality(header) == "B" or "cleavage" in modifiers:
         return "shows both breasts"
-    return "a specimen" if read_view(header) == "specimen" else ""
+    return "a specimen" if read_view(header) == SPECIMEN else ""
 
 
 def _capture_reason(header: Dataset) -> str:

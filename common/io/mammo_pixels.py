@@ -12,9 +12,10 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi
 
 from ..errors import InputError
+from .ct_types import StoredFile
 from .dicom_header import damaged, values_of
 from .dicom_stored import check_decoders, decode_frame, padding_ends, read_dataset, require_pixels
-from .mammo_header import DicomImage, flatten_groups
+from .mammo_header import flatten_groups
 from .pictures import MAX_PLAIN_PX
 
 MIN_SIDE_PX = 64
@@ -26,24 +27,24 @@ RANGE_PERCENT = (0.05, 99.95)
 RANGE_NOTE = "The header states no window: the range of the values was used."
 
 
-def read_pixels(image: DicomImage) -> tuple[np.ndarray, tuple[str, ...]]:
+def read_pixels(file: StoredFile) -> tuple[np.ndarray, tuple[str, ...]]:
     """Decode a picture. Returns (H, W) float32 0..1, dense tissue bright; and notes.
 
     Raises:
         InputError: no pixels, no decoder, damaged, too large or too small, or without contrast.
     """
-    rows, columns = int(image.header.Rows), int(image.header.Columns)
-    check_picture_size(rows, columns, image.name)
-    dataset = read_dataset(image.file)
+    dataset = read_dataset(file)
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    check_picture_size(rows, columns, file.name)
     check_decoders([str(dataset.file_meta.TransferSyntaxUID)])
-    require_pixels(dataset, image.name)
+    require_pixels(dataset, file.name)
     try:
         stored = decode_frame(dataset, 0, rows, columns)
-        return display(stored, flatten_groups(dataset), image.name)
+        return display(stored, flatten_groups(dataset), file.name)
     except InputError:
         raise
     except Exception as error:  # decoders raise anything on damaged data
-        raise InputError(damaged(image.name)) from error
+        raise InputError(damaged(file.name)) from error
 
 
 def check_picture_size(rows: int, columns: int, name: str) -> None:

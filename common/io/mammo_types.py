@@ -9,7 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from .ct_types import StoredFile
-from .history import ClinicalHistory
+from .history_text import ClinicalHistory
 
 SIDES = ("R", "L")
 """Laterality of a picture, in the order of a hanging: right first."""
@@ -48,6 +48,48 @@ class MammoSource:
     model: str = ""
     age_years: int | None = None
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StudyImage:
+    """A file of a study before its pixels are read.
+
+    Attributes:
+        header: DICOM header without pixels, functional groups of the first frame on its top level; None for
+            PNG, JPEG and TIFF.
+        patient: a key that tells patients apart and names none; empty if unknown.
+        study: a key of the visit: StudyInstanceUID, the folder without one, the patient in CBIS-DDSM.
+        date: of the study, YYYYMMDD, empty if not stated.
+        laterality: "R" or "L", "B" for both, empty if not stated.
+        reason: why it is not read, empty if it may be.
+        synthetic: a 2-D view computed from a tomosynthesis.
+        partial: shows a part of a breast that is larger than the detector.
+        history: text of the sidecar; DICOM headers are looked through elsewhere.
+    """
+
+    file: StoredFile
+    header: Dataset | None = field(repr=False)
+    patient: str = field(repr=False)
+    study: str
+    date: str
+    laterality: str
+    view: str
+    reason: str = ""
+    synthetic: bool = False
+    partial: bool = False
+    spacing_mm: tuple[float, float] | None = None
+    age_years: int | None = None
+    history: str = field(default="", repr=False)
+
+    @property
+    def name(self) -> str:
+        """Of the file, for messages."""
+        return self.file.name
+
+    @property
+    def modality(self) -> str:
+        """Of the header; pictures with a sidecar count as MG."""
+        return "MG" if self.header is None else str(self.header.get("Modality") or "no modality")
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,8 @@ from pydicom.dataset import Dataset
 from .dicom_header import values_of
 from .mammo_types import UNKNOWN_VIEW, VIEWS
 
+SPECIMEN = "specimen"
+
 _VIEW_CODES = {
     "399162004 R-10242": "CC",
     "399368009 R-10226": "MLO",
@@ -21,7 +23,7 @@ _VIEW_CODES = {
     "399196006 R-10244": "FB",
     "399188001 R-102D0": "SIO",
     "441555000 R-40AAA": "ISO",
-    "127457009 G-8310": "specimen",
+    "127457009 G-8310": SPECIMEN,
 }
 """CID 4014 in SNOMED CT and in the older SNOMED RT."""
 
@@ -84,7 +86,7 @@ def read_laterality(header: Dataset) -> str:
 
 
 def read_view(header: Dataset) -> str:
-    """One of `VIEWS`, "specimen", or `UNKNOWN_VIEW`.
+    """One of `VIEWS`, `SPECIMEN`, or `UNKNOWN_VIEW`.
 
     (0054,0220) ViewCodeSequence, else (0018,5101) ViewPosition, else (0020,0020) of CBIS-DDSM, else its name.
     """
