@@ -19,11 +19,12 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
     def start(arguments: list[str], statuses: dict[str, int]) -> tuple[int, dict[str, list[str]]]:
         commands: dict[str, list[str]] = {}
 
-        def fake(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+        def fake(command: list[str], cwd: Path, **_: Any) -> subprocess.CompletedProcess[bytes]:
             kind = command[2] if command[1] == "-m" else "weights"
+            kind = command[-1] if command[-1].startswith("tests/") and not arguments else kind
             commands[kind] = command[1:]
             assert cwd == ROOT
-            return subprocess.CompletedProcess(command, statuses.get(kind, 0))
+            return subprocess.CompletedProcess(command, statuses.get(kind, 0), b"what pytest said\n")
 
         monkeypatch.setattr(check.subprocess, "run", fake)
         return check.main(arguments), commands
@@ -34,19 +35,23 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_all_green(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     status, commands = run([], {})
     assert status == 0
+    parts = {name: commands.pop(name) for name in [*commands] if name.startswith("tests/")}
     assert commands == {
         "ruff": ["-m", "ruff", "check", "."],
         "mypy": ["-m", "mypy"],
         "weights": ["tools/weights.py", "get", "--all"],
-        "pytest": ["-m", "pytest", "-rs", "tests/test_bundle_format.py"],
     }
-    assert capsys.readouterr().out.count(" s  ok\n") == 4
+    assert sorted(parts) == sorted(part[-1] for part in check.list_parts())
+    assert parts["tests/common"] == ["-m", "pytest", "-rs", "tests/common"]
+    out = capsys.readouterr().out
+    assert out.count(" s  ok\n") == 4
+    assert out.count("what pytest said") == len(parts)
 
 
 def test_first_failure_gives_the_status_and_all_run(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    status, commands = run([], {"mypy": 2, "pytest": 1})
+    status, commands = run([], {"mypy": 2, "tests/tools": 1})
     assert status == 2
-    assert list(commands) == ["ruff", "mypy", "weights", "pytest"]
+    assert {"ruff", "mypy", "weights", "tests/common", "tests/tools"} <= set(commands)
     summary = capsys.readouterr().out.partition("== summary\n")[2]
     assert [line.split(" s  ")[1] for line in summary.splitlines()] == [
         "ok",
@@ -60,7 +65,7 @@ def test_first_failure_gives_the_status_and_all_run(run: Any, capsys: pytest.Cap
 def test_only_unreachable_weights_are_forgiven(run: Any, weights: int, expected: int) -> None:
     status, commands = run([], {"weights": weights})
     assert status == expected
-    assert "pytest" in commands
+    assert "tests/common" in commands
 
 
 def test_slow_and_arguments_for_pytest(run: Any) -> None:
