@@ -12,7 +12,7 @@ from PIL import Image
 
 from common.errors import InputError
 from common.io.cases import Case
-from ksam.report import describe_details, write_report
+from ksam.report import write_report
 from ksam.results import describe_input, describe_picture, describe_volume, merge_rows
 from ksam.structures import Code, Structure
 
@@ -115,9 +115,3 @@ def test_input_of_a_picture(tmp_path):
     described = describe_input(case, np.zeros((3, 4, 3), np.uint8), None)
     assert described["grid"] == {"shape": [3, 4], "spacing_mm": None}
     assert described["source"] == {"format": "picture", "name": "eye.png"}
-
-
-def test_details_are_plain_text():
-    details = dict(describe_details(complete({})))
-    assert details["Settings"] == [("templates", "3"), ("consistency", "none")]
-    assert "Seconds" not in details

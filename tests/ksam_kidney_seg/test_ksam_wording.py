@@ -13,9 +13,7 @@ from ksam.wording import (
     describe_sureness,
     format_ml,
     headline,
-    join_words,
     list_doubts,
-    weights_note,
 )
 
 CLINICAL = {"purpose": "clinical"}
@@ -50,10 +48,6 @@ RATIO = {"vertical_cup_to_disc_ratio": 0.5, "cup_height_px": 10, "disc_height_px
 @pytest.mark.parametrize(("ml", "text"), [(142.4, "142"), (61.23, "61.2"), (8.1, "8.10"), (99.96, "100")])
 def test_volumes_have_three_figures(ml, text):
     assert format_ml(ml) == text
-
-
-def test_words_are_joined():
-    assert [join_words(list("abc"[:count])) for count in range(4)] == ["", "a", "a and b", "a, b and c"]
 
 
 def test_headlines():
@@ -110,11 +104,6 @@ def test_tones():
     assert choose_tone(ct(row(), weights={"purpose": "research"})) == "neutral"
     assert choose_tone(ct(row(right=0))) == "caution"
     assert choose_tone(ct(row(right=0, left=0), empty=True)) == "bad"
-
-
-def test_weights_are_named_unless_clinical():
-    assert weights_note(CLINICAL) == ""
-    assert weights_note({"purpose": "demonstration"}) == "demonstration weights, not for diagnosis"
 
 
 def test_families_are_explained():

@@ -24,7 +24,7 @@ from scale_selector.pictures import (
 )
 from scale_selector.report import write_class_map, write_report
 from scale_selector.verdict import DECIDED, EQUIVALENT, NO_FIT, WIDEN
-from scale_selector.wording import headline, weights_note
+from scale_selector.wording import headline
 
 LABELS = (
     Label(0, "adipose", (230, 159, 0), None),
@@ -299,7 +299,6 @@ def test_missing_picture_and_unwritable_folder(tmp_path: Path, pictures: dict[st
 def test_clinical_weights_carry_no_banner(tmp_path: Path, pictures: dict[str, Path]) -> None:
     scale = make_scale()
     scale["weights"]["purpose"] = "clinical"
-    assert weights_note(scale["weights"]) == ""
     assert "not for diagnosis" not in render(tmp_path, scale, make_doctor(), pictures).text
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from common.io.files import write_text
 from common.report.html import embed_picture, render_page
+from common.report.wording import describe_details, to_plain, weights_note
 
 from .wording import (
     SURENESS,
@@ -18,7 +19,6 @@ from .wording import (
     format_ml,
     headline,
     list_doubts,
-    weights_note,
 )
 
 TEMPLATE = Path(__file__).with_name("report.html")
@@ -76,7 +76,7 @@ def _describe_verdict(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _describe_source(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     source, grid = record["source"], record["grid"]
-    facts = [("Input", f"{source['format']}, {_plain(source.get('files', 1))} file(s)")]
+    facts = [("Input", f"{source['format']}, {to_plain(source.get('files', 1))} file(s)")]
     if source.get("series_number") is not None:
         facts.append(("Series", str(source["series_number"])))
     size = " x ".join(str(size) for size in grid["shape"])
@@ -119,35 +119,11 @@ def _describe_prompts(prompts: Mapping[str, Any]) -> dict[str, Any]:
     rows = []
     for template in prompts["templates"]:
         known = template.get("provenance", {})
-        origin = ", ".join(f"{key} {_plain(known[key])}" for key in PROVENANCE if known.get(key) is not None)
+        origin = ", ".join(
+            f"{key} {to_plain(known[key])}" for key in PROVENANCE if known.get(key) is not None
+        )
         shows = ", ".join(
             f"{name} ({count})" if count > 1 else name for name, count in template["used"].items()
         )
         rows.append({"id": template["id"], "used": shows, "origin": origin})
     return {"task": prompts["task"], "rows": rows, "note": prompts["note"]}
-
-
-def describe_details(record: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """The technical part: titles with names and values."""
-    groups = {
-        "Weights": record["weights"],
-        "Engine": record["engine"],
-        "Settings": record["settings"],
-        "Seconds": record.get("seconds", {}),
-        "Versions": record["versions"],
-    }
-    return [
-        (title, [(key, _plain(value)) for key, value in rows.items()])
-        for title, rows in groups.items()
-        if rows
-    ]
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(map(_plain, value))
-    if value is None:
-        return "none"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -19,13 +19,14 @@ from common.io.files import atomic_path, write_json
 from common.io.nifti import write_nifti_mask
 from common.report.dicom_seg import write_dicom_seg
 from common.report.provenance import Algorithm
+from common.report.wording import weights_note
 
 from .measure import SIDE_RULE, find_midline, measure_cup_to_disc, measure_picture, measure_volume
 from .pictures import draw_coronal, draw_panels, draw_prompts
 from .report import write_report
 from .shown import Shown
 from .structures import Structure, mask_of, structure_to_dict
-from .wording import describe_families, headline, weights_note
+from .wording import describe_families, headline
 
 PACKAGES = ("monai", "torch", "openvino", "segment-anything", "highdicom", "nibabel", "pydicom", "numpy")
 LABEL_NOTE = "0 is the background; each pixel has the value of the innermost structure that it belongs to."

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from common.report.wording import capitalise, join_words, weights_note
+
 CLEAR_DICE, WEAK_DICE = 0.85, 0.7
 """Agreement of the examples (as a Dice) above which they are called alike, and below which they contradict.
 
@@ -16,23 +18,6 @@ SURENESS = (
     "not compared with a truth, and an error that all examples share is not seen."
 )
 NESTED = "{parent} includes {children}; in the label map each pixel has the value of the innermost structure."
-
-
-def weights_note(weights: Mapping[str, Any]) -> str:
-    """What must stand in plain sight beside a result, "" for weights of clinical purpose."""
-    if weights["purpose"] == "clinical":
-        return ""
-    return f"{weights['purpose']} weights, not for diagnosis"
-
-
-def join_words(words: Sequence[str], last: str = "and") -> str:
-    """ "a", "a and b", "a, b and c"."""
-    return f" {last} ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
-
-
-def capitalise(text: str) -> str:
-    """First letter large, the others as they are."""
-    return text[:1].upper() + text[1:]
 
 
 def format_ml(volume_ml: float) -> str:

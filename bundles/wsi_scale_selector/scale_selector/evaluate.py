@@ -22,6 +22,7 @@ from common.errors import ConfigError, InputError
 from common.geometry import magnification_from_mpp, parse_scale
 from common.io.files import write_json, write_text
 from common.report.figures import plot_confusion_matrix
+from common.report.wording import weights_note
 
 from .classifier import ClassifierSpec, load_classifier_spec
 from .data import (
@@ -37,7 +38,6 @@ from .dataset import PatchDataset
 from .evaluation_table import format_csv, format_markdown, summarize
 from .material import Source, find_material
 from .network import PatchClassifier
-from .pictures import weights_note
 from .sampling import grid_centers
 
 

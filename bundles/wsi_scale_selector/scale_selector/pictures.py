@@ -12,11 +12,12 @@ import numpy as np
 from common.io.slide import Slide
 from common.report.figures import CurvePanel, ScaleAxis, plot_distance_curves, plot_proposal_histogram
 from common.report.overlay import plot_class_overlay
+from common.report.wording import weights_note
 
 from .class_map import ClassMap
 from .classifier import Label
 from .verdict import DECIDED
-from .wording import name_scale, short_scale, weights_note
+from .wording import name_scale, short_scale
 
 PANELS = 6
 SCORE_COLOR = (11, 79, 138)

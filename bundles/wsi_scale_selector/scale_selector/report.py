@@ -14,6 +14,7 @@ from common.io.files import write_json, write_text
 from common.report.geojson import grid_to_geojson
 from common.report.html import embed_picture, render_page
 from common.report.ome_tiff import write_label_ome_tiff
+from common.report.wording import describe_details, weights_note
 
 from .class_map import ClassMap
 from .classifier import Label
@@ -27,7 +28,6 @@ from .wording import (
     headline,
     name_scale,
     short_scale,
-    weights_note,
 )
 
 TEMPLATE = Path(__file__).with_name("report.html")
@@ -91,7 +91,7 @@ def write_report(
         "points": _describe_points(scale, labels),
         "aggregations": _describe_rules(scale),
         "resolution": _describe_resolution(doctor),
-        "details": _details(scale),
+        "details": describe_details({**scale, "weights": _name_weights(scale["weights"])}),
         "files": (scale.get("class_map") or {}).get("files", []),
         "pictures": {name: embed_picture(pictures[name]) if name in pictures else None for name in names},
     }
@@ -245,29 +245,8 @@ def _statement_row(row: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[st
     }
 
 
-def _details(scale: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    weights = {key: scale["weights"][key] for key in ("name", "purpose", "sha256")}
-    groups = {
-        "Weights": weights,
-        "Engine": scale["engine"],
-        "Settings": scale["settings"],
-        "Seconds": scale.get("seconds", {}),
-        "Versions": scale["versions"],
-    }
-    named = (
-        (title, [(name, _plain(value)) for name, value in rows.items()]) for title, rows in groups.items()
-    )
-    return [(title, rows) for title, rows in named if rows]
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
-    if isinstance(value, (list, tuple)):
-        return ", ".join(_plain(item) for item in value)
-    if value is None:
-        return "none"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _name_weights(weights: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: weights[key] for key in ("name", "purpose", "sha256")}
 
 
 def _css_color(label: Label) -> str:

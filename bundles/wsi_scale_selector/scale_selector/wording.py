@@ -38,13 +38,6 @@ RULES = {
 }
 
 
-def weights_note(weights: Mapping[str, Any]) -> str:
-    """What must stand in plain sight beside a result, "" for weights of clinical purpose."""
-    if weights["purpose"] == "clinical":
-        return ""
-    return f"{weights['purpose']} weights, not for diagnosis"
-
-
 def headline(verdict: Mapping[str, Any]) -> str:
     """The verdict in one line of plain words."""
     decision = verdict["decision"]

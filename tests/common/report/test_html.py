@@ -40,3 +40,16 @@ def test_pictures_are_embedded(tmp_path: Path) -> None:
     assert head == "data:image/png;base64" and base64.b64decode(data) == b"\x89PNG"
     with pytest.raises(InputError, match="b.png: expected a picture, got 'No such file"):
         embed_picture(tmp_path / "b.png")
+
+
+def test_shared_parts(tmp_path: Path) -> None:
+    verdict = {"tone": "good", "headline": "All <well>", "sentences": ["One.", "Two."]}
+    template = make_template(
+        tmp_path,
+        "{% import 'parts.html' as parts %}{{ parts.opening('toy weights', 'Case', verdict) }}"
+        "{{ parts.bullets(['x&y']) }}{{ parts.technical([('T', [('a', '1')])], ['f.json']) }}",
+    )
+    page = render_page(template, {"verdict": verdict})
+    assert '<div class="banner">Toy weights.</div>' in page and "All &lt;well&gt;" in page
+    assert "<p>Two.</p>" in page and "<li>x&amp;y</li>" in page and "<dt>a</dt><dd>1</dd>" in page
+    assert "<code>f.json</code>" in page
