@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -46,6 +46,7 @@ def build_optimizer(
     learning_rate: float,
     weight_decay: float,
     betas: tuple[float, float] = (0.9, 0.999),
+    rates: Mapping[str, float] | None = None,
 ) -> torch.optim.Optimizer:
     """ "adamw" or "adam"; biases and normalisation layers are not decayed.
 
@@ -55,9 +56,12 @@ def build_optimizer(
         learning_rate: of the schedule's full height, positive.
         weight_decay: 0 for none.
         betas: decay rates of the two moments, each in [0, 1).
+        rates: name of a module -> factor on the learning rate of what is below it, such as
+            {"backbone": 0.1}; the first that a parameter's name contains counts.
 
     Raises:
-        ConfigError: another name, betas outside their range, or a learning rate that is not positive.
+        ConfigError: another name, betas outside their range, a learning rate or factor that is not positive,
+            or a module that trains nothing.
     """
     kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
     if name not in kinds:
@@ -66,14 +70,32 @@ def build_optimizer(
         raise ConfigError(f"learning_rate: expected a positive number, got {learning_rate}: 0.0003 is usual")
     if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
         raise ConfigError(f"betas: expected two numbers in [0, 1), got {betas}: 0.9 and 0.999 are usual")
-    trained = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-    ]
+    groups: list[dict[str, Any]] = []
+    for factor, parameters in _by_rate(network, rates or {}).items():
+        for decay, few in ((0.0, True), (weight_decay, False)):
+            chosen = [p for p in parameters if (p.ndim < 2) == few]
+            groups.append({"params": chosen, "weight_decay": decay, "lr": learning_rate * factor})
     return kinds[name](
         [group for group in groups if group["params"]], lr=learning_rate, betas=(betas[0], betas[1])
     )
+
+
+def _by_rate(network: nn.Module, rates: Mapping[str, float]) -> dict[float, list[nn.Parameter]]:
+    """Trained parameters by the factor on their learning rate, 1 at the end. Raises ConfigError."""
+    found: dict[float, list[nn.Parameter]] = {factor: [] for factor in (*rates.values(), 1.0)}
+    used = set()
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            module = next((module for module in rates if module in name.split(".")), None)
+            used.add(module)
+            found[1.0 if module is None else rates[module]].append(parameter)
+    for module, factor in rates.items():
+        if module not in used or not factor > 0:
+            raise ConfigError(
+                f"rates: expected factors above 0 for modules that are trained, got {module}: {factor}: "
+                "correct it, or leave it out"
+            )
+    return found
 
 
 def build_scheduler(

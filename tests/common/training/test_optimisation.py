@@ -41,6 +41,22 @@ def test_optimizer_refusals() -> None:
         build_optimizer(network, "adam", 1e-3, 0.1, (0.9, 1.0))
 
 
+def test_rates_of_modules() -> None:
+    network = nn.ModuleDict({"backbone": nn.Linear(2, 2), "head": nn.Linear(2, 1)})
+    optimizer = build_optimizer(network, "adamw", 1e-2, 0.1, rates={"backbone": 0.1})
+    found = {id(p): (g["lr"], g["weight_decay"]) for g in optimizer.param_groups for p in g["params"]}
+    expected = {"backbone.weight": (1e-3, 0.1), "backbone.bias": (1e-3, 0.0)}
+    expected |= {"head.weight": (1e-2, 0.1), "head.bias": (1e-2, 0.0)}
+    for name, parameter in network.named_parameters():
+        assert found[id(parameter)] == pytest.approx(expected[name])
+    assert optimizer.param_groups[-1]["lr"] == pytest.approx(1e-2)
+    build_scheduler(optimizer, 1, "constant", 4, 2)  # the warm-up starts at a tenth of each
+    assert sorted({round(g["lr"], 9) for g in optimizer.param_groups}) == [1e-4, 1e-3]
+    for rates, got in (({"neck": 0.1}, "neck: 0.1"), ({"head": 0.0}, "head: 0.0")):
+        with pytest.raises(ConfigError, match=f"rates: expected factors above 0 .* got {got}"):
+            build_optimizer(network, "adamw", 1e-2, 0.1, rates=rates)
+
+
 @pytest.mark.parametrize(
     ("schedule", "expected"),
     [("cosine", [0.1, 0.55, 1.0, 0.8535534, 0.5, 0.1464466]), ("constant", [0.1, 0.55, 1.0, 1.0, 1.0, 1.0])],
