@@ -61,7 +61,9 @@ def find_cases(path: str | Path) -> list[Case]:
             f"{path.name}: expected cases (DICOM CT, zip, NIfTI, NRRD, pictures), got {len(files)} others: "
             "check the path"
         )
-    return _with_unique_names(sorted(cases, key=lambda case: (case.name, str(case.path))))
+    cases = sorted(cases, key=lambda case: (case.name, str(case.path)))
+    names = unique_names([case.name for case in cases])
+    return [replace(case, name=name) for case, name in zip(cases, names, strict=True)]
 
 
 def stem(path: Path) -> str:
@@ -124,12 +126,11 @@ def _name(path: Path, root: Path) -> str:
     return "-".join((*parts[:-1], stem(path))) if parts else root.name
 
 
-def _with_unique_names(cases: list[Case]) -> list[Case]:
+def unique_names(names: list[str]) -> list[str]:
     """A counter behind names that come more than once."""
-    total, seen = Counter(case.name for case in cases), Counter[str]()
-    named = []
-    for case in cases:
-        seen[case.name] += 1
-        unique = f"{case.name}-{seen[case.name]}" if total[case.name] > 1 else case.name
-        named.append(replace(case, name=unique))
-    return named
+    total, seen = Counter(names), Counter[str]()
+    unique = []
+    for name in names:
+        seen[name] += 1
+        unique.append(f"{name}-{seen[name]}" if total[name] > 1 else name)
+    return unique

@@ -126,6 +126,7 @@ class MammoStudy:
         mammograms: at least one, in the order R CC, L CC, R MLO, L MLO, others.
         left_out: name of a file, and why it was not read.
         history: from the header or a file beside the pictures, None if there is none.
+        refused_histories: why files that look like a history were not used.
         study_uid: StudyInstanceUID of the first mammogram, empty for PNG and TIFF. Sets such as CBIS-DDSM
             give each picture a study of its own: see each `source`.
         notes: sentences about what was decided.
@@ -134,6 +135,7 @@ class MammoStudy:
     mammograms: tuple[Mammogram, ...]
     left_out: tuple[tuple[str, str], ...] = ()
     history: ClinicalHistory | None = None
+    refused_histories: tuple[str, ...] = ()
     study_uid: str = ""
     notes: tuple[str, ...] = ()
 

@@ -2,6 +2,29 @@
 
 from __future__ import annotations
 
-from .mammo_types import MammoCase, Mammogram, MammoSource, MammoStudy
+from .mammo_scan import find_studies
+from .mammo_study import OpenStudy, open_study, read_mammogram, read_study
+from .mammo_types import (
+    UNKNOWN_VIEW,
+    VIEWS,
+    MammoCase,
+    Mammogram,
+    MammoSource,
+    MammoStudy,
+    StudyImage,
+)
 
-__all__ = ["MammoCase", "MammoSource", "MammoStudy", "Mammogram"]
+__all__ = [
+    "UNKNOWN_VIEW",
+    "VIEWS",
+    "MammoCase",
+    "MammoSource",
+    "MammoStudy",
+    "Mammogram",
+    "OpenStudy",
+    "StudyImage",
+    "find_studies",
+    "open_study",
+    "read_mammogram",
+    "read_study",
+]
