@@ -27,6 +27,21 @@ def max_pool(regions: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
     return found.masked_fill(~present.any(dim=1, keepdim=True), 0.0)
 
 
+def find_shares(regions: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    """The share of features in which a region is the largest: its part in `max_pool`.
+
+    Args:
+        regions: (B, K, D).
+        present: (B, K) bool.
+
+    Returns:
+        (B, K), 1 in all; several largest ones divide a feature; zero where a picture has no region.
+    """
+    largest = (regions == max_pool(regions, present)[:, None]) & present[..., None]
+    wins = largest.to(regions.dtype)
+    return (wins / wins.sum(dim=1, keepdim=True).clamp(min=1)).mean(dim=2)
+
+
 class MilAttention(nn.Module):
     """Regions weighted by what one query asks of them: softmax(q k^T / sqrt(d_k)) v (paper: equation 3).
 

@@ -17,7 +17,8 @@ def quiet_frozen(module: nn.Module) -> None:
     """
     for part in module.modules():
         if is_frozen(part) and next(part.parameters(), None) is not None:
-            part.eval()
+            for inner in part.modules():  # not `eval`, which may lead back here
+                inner.training = False
 
 
 def trained_names(module: nn.Module) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,6 +61,14 @@ def check_finite(state: Mapping[str, torch.Tensor], name: str) -> None:
             f"{name}: expected finite weights, got NaN or infinity in {len(bad)} of {len(state)} tensors "
             f"({_first(bad)}): take a checkpoint from before training diverged"
         )
+
+
+def hash_tensors(state: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over names and bytes of tensors, in the order of their names, hexadecimal."""
+    digest = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_state(network: nn.Module, state: Mapping[str, torch.Tensor], name: str) -> None:

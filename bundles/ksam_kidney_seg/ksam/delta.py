@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from safetensors.torch import save_file
 from common.errors import BundleError, ClassifierError
 from common.io.files import atomic_path
 from common.networks.sam_weights import hash_file
-from common.networks.state_dict import State, check_finite, load_state
+from common.networks.state_dict import State, check_finite, hash_tensors, load_state
 
 from .card import WeightsCard
 from .knowledge_sam import KSam
@@ -128,11 +127,9 @@ def find_base_sha256(network: KSam) -> str:
 
 def hash_frozen(network: KSam) -> str:
     """SHA-256 over names and bytes of the backbone's tensors that are not trained."""
-    trained, digest = set(network.trained_names), hashlib.sha256()
-    for name, value in sorted(network.sam.state_dict(prefix="sam.").items()):
-        if name not in trained:
-            digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    trained = set(network.trained_names)
+    state = network.sam.state_dict(prefix="sam.")
+    return hash_tensors({name: value for name, value in state.items() if name not in trained})
 
 
 def _collect(network: KSam, precision: torch.dtype) -> State:

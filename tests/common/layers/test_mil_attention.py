@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from common.errors import ConfigError
-from common.layers.mil_attention import MilAttention, max_pool
+from common.layers.mil_attention import MilAttention, find_shares, max_pool
 
 ALL = torch.ones(1, 3, dtype=torch.bool)
 
@@ -75,6 +75,14 @@ def test_what_stands_in_an_empty_place_does_not_matter(projections: bool) -> Non
 def test_max_pooling_takes_each_feature_where_it_is_largest() -> None:
     regions = torch.tensor([[[1.0, -5.0], [-2.0, -3.0], [9.0, 9.0]]])
     assert max_pool(regions, torch.tensor([[True, True, False]])).tolist() == [[1.0, -3.0]]
+
+
+def test_shares_of_the_maximum_by_hand() -> None:
+    """Features: the first region wins one, the second one, one is shared, one is the empty place's."""
+    regions = torch.tensor([[[2.0, 0, 5, 1], [1, 1, 5, 0], [0, 0, 0, 9]]])
+    present = torch.tensor([[True, True, False]])
+    assert find_shares(regions, present).tolist() == [[0.625, 0.375, 0.0]]
+    assert not find_shares(regions, ~ALL).any()
 
 
 def test_a_picture_without_regions_has_gradients_without_nan() -> None:
