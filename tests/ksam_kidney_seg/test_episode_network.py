@@ -7,7 +7,7 @@ import torch
 from toy_ksam import SIZE_PX, build_toy
 
 from common.errors import ConfigError
-from ksam.episode_network import EpisodeInferer, EpisodeNetwork, TrainedPart, prepare_episode, unwrap
+from ksam.episode_network import EpisodeInferer, EpisodeNetwork, prepare_episode, unwrap
 
 
 def draw_batch(tasks: int = 2) -> dict[str, torch.Tensor]:
@@ -62,17 +62,6 @@ def test_prior_is_given_where_wanted() -> None:
         EpisodeNetwork(build_toy(), with_prior=True)
 
 
-def test_checkpoints_hold_what_is_trained() -> None:
-    network, other = build_toy(seed=0), build_toy(seed=1)
-    state = TrainedPart(network).state_dict()
-    assert set(state) == set(network.trained_names)
-    assert not any(name.startswith(("sam.image_encoder", "bank")) for name in state)
-    TrainedPart(other).load_state_dict(state)
-    assert all(torch.equal(value, other.state_dict()[name]) for name, value in state.items())
-    with pytest.raises(RuntimeError, match="the trained part of the network differs, for example in"):
-        TrainedPart(build_toy(km=False)).load_state_dict(state)
-
-
-def test_wrappers_come_off() -> None:
+ef test_wrappers_come_off() -> None:
     network = build_toy()
     assert unwrap(EpisodeNetwork(network)) is network is unwrap(network)

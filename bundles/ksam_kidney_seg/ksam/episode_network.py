@@ -128,29 +128,6 @@ def prepare_episode(
     )
 
 
-class TrainedPart:
-    """What a checkpoint keeps of a network: the tensors that are trained.
-
-    Args:
-        network: KSam.
-    """
-
-    def __init__(self, network: KSam) -> None:
-        self.network = network
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """Tensors by name."""
-        state = self.network.state_dict()
-        return {name: state[name] for name in self.network.trained_names}
-
-    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Raises RuntimeError: another network, or another part of it was trained."""
-        unlike = set(self.network.trained_names) ^ set(state)
-        if unlike:
-            raise RuntimeError(f"the trained part of the network differs, for example in {min(unlike)}")
-        self.network.load_state_dict(dict(state), strict=False)
-
-
 def unwrap(network: nn.Module) -> KSam:
     """The KSam inside what training wraps around it."""
     while not isinstance(network, KSam):

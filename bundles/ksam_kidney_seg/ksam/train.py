@@ -18,10 +18,11 @@ from common.training.optimisation import GradientClip, build_optimizer, build_sc
 from common.training.processes import local_device, process_place, start_distributed, stop_distributed
 from common.training.run_keeper import RunKeeper
 from common.training.tracking import build_tracker
+from common.training.trained_part import TrainedPart
 
 from .averaging import AverageInUse, WeightAverage
 from .delta_writer import DeltaWriter
-from .episode_network import EpisodeNetwork, TrainedPart, unwrap
+from .episode_network import EpisodeNetwork, unwrap
 from .knowledge_sam import KSam
 from .network import build_ksam
 from .training_data import EpisodeData, EpisodeSettings
@@ -130,7 +131,8 @@ def build_run_keeper(
         ConfigError: see `RunKeeper` and `build_tracker`.
     """
     shared = {"datalist": hash_file_text(datalist), **(settings or {})}
-    part = TrainedPart(unwrap(network))
+    trained = unwrap(network)
+    part = TrainedPart(trained, trained.trained_names)
     shown = build_tracker(tracker, output_dir, shared)
     kept = {"average": average}
     return RunKeeper(output_dir, part, metric=METRIC, tracker=shown, settings=shared, extra=kept, **arguments)
