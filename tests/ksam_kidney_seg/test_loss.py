@@ -52,7 +52,7 @@ def test_prior_has_its_own_weight() -> None:
 
 
 def test_weights_are_checked() -> None:
-    with pytest.raises(ConfigError, match="loss: expected weights of 0 or more and bce or dice above 0"):
+    with pytest.raises(ConfigError, match="loss: expected weights of 0 or more, bce or dice above 0 and smooth above 0"):
         KnowledgeLoss(0, 0)
     with pytest.raises(ConfigError, match="got bce 1, dice -1, prior 0"):
         KnowledgeLoss(1, -1)
