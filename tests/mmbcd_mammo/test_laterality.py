@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+
 from mmbcd.laterality import history_for_breast, named_sides
 
 CASES = [
