@@ -108,7 +108,7 @@ def write_datalists(folder: Path, names: Sequence[str], parts: Sequence[str]) ->
             "structures": structures,
             "background": background_of(structures),
             "window": WINDOW,
-            "crop": "none",
+            "crop": "region",
         }
         for part in PARTS:
             content[part] = [
