@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import BundleError, ConfigError, InputError
+from common.errors import ConfigError
+from common.folder_run import check_output_dir, run_folder
 from common.io.cases import Case, find_cases
 from common.io.ct_volume import CtVolume, read_ct
-from common.io.files import write_json
 from common.io.photographs import read_rgb
 
 from .frame import Frame, build_frame, build_volume_frame
@@ -183,28 +183,8 @@ class SegmentationPipeline:
         check_output_dir(self.output_dir, self.dataset.path)
         if len(cases) == 1 and cases[0].path == self.dataset.path:
             return self.run_case(cases[0], self.output_dir)
-        return self._run_folder(cases)
-
-    def _run_folder(self, cases: Sequence[Case]) -> list[Path]:
-        written: list[Path] = []
-        rows: list[dict[str, Any]] = []
-        for case in cases:
-            try:
-                files = self.run_case(case, self.output_dir / case.name)
-                rows.append({"case": case.name, "status": "done", "files": len(files)})
-                written += files
-            except BundleError as error:
-                logger.error("%s", error)
-                rows.append({"case": case.name, "status": "refused", "reason": str(error)})
-            write_json(self.output_dir / "summary.json", rows)
-        refused = [row for row in rows if row["status"] == "refused"]
-        if refused:
-            others = " (the others are in summary.json)" if len(refused) > 1 else ""
-            raise InputError(
-                f"expected {len(rows)} readable cases, {len(refused)} were refused: "
-                f"{refused[0]['case']}: {refused[0]['reason']}{others}"
-            )
-        return [*written, self.output_dir / "summary.json"]
+        names = [case.name for case in cases]
+        return run_folder(names, lambda number, folder: self.run_case(cases[number], folder), self.output_dir)
 
     def run_case(self, case: Case, output_dir: Path) -> list[Path]:
         """One case through the five steps. Raises BundleError."""
@@ -222,20 +202,6 @@ class SegmentationPipeline:
         files = write(results, output_dir)
         logger.info("%s: %s", case.name, results.headline)
         return files
-
-
-def check_output_dir(output_dir: Path, source: Path) -> None:
-    """Results must not stand among the input: a second run would read them as cases.
-
-    Raises:
-        ConfigError: the output folder is the input's, or lies in it.
-    """
-    inside = source.resolve() if source.is_dir() else source.resolve().parent
-    target = output_dir.resolve()
-    if target == inside or (source.is_dir() and target.is_relative_to(inside)):
-        raise ConfigError(
-            f"output_dir: expected a folder outside the input, got '{output_dir.name}' in it: choose another"
-        )
 
 
 def build_dataset(input: str | Path, series: str | int | None = None) -> CaseDataset:
