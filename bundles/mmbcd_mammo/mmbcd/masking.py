@@ -38,8 +38,8 @@ class HistoryMask:
         self.words = find_relevant(histories, count)
         if count and not self.words:
             raise InputError(
-                f"training: expected histories to find words to mask, got {len(histories)} without a word: set "
-                "mask_rate to 0, or bring histories"
+                f"training: expected histories to find words to mask, got {len(histories)} without a word: "
+                "set mask_rate to 0, or bring histories"
             )
         self._known = frozenset(self.words)
 

@@ -8,65 +8,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 # Words of grammar, which say nothing of a patient; "no" and "not" do.
-STOPWORDS = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "been",
-        "but",
-        "by",
-        "for",
-        "from",
-        "had",
-        "has",
-        "have",
-        "he",
-        "her",
-        "his",
-        "if",
-        "in",
-        "into",
-        "is",
-        "it",
-        "its",
-        "of",
-        "on",
-        "or",
-        "our",
-        "per",
-        "she",
-        "so",
-        "than",
-        "that",
-        "the",
-        "their",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "those",
-        "to",
-        "was",
-        "we",
-        "were",
-        "which",
-        "who",
-        "will",
-        "with",
-    ]
+_GRAMMAR = (
+    "a an and are as at be been but by for from had has have he her his if in into is it its of "
+    "on or our per she so than that the their then there these they this those to was we were "
+    "which who will with"
 )
+STOP_WORDS = frozenset(_GRAMMAR.split())
 WORD = re.compile(r"[^\W\d_]{2,}", re.UNICODE)  # two letters or more, in any script
 
 
 def find_words(text: str) -> list[str]:
     """Words of two letters and more in lower case, without those of grammar."""
-    return [word for word in WORD.findall(text.lower()) if word not in STOPWORDS]
+    return [word for word in WORD.findall(text.lower()) if word not in STOP_WORDS]
 
 
 def find_terms(text: str, length: int = 1) -> list[str]:
