@@ -34,11 +34,11 @@ def read_pixels(file: StoredFile) -> tuple[np.ndarray, tuple[str, ...]]:
         InputError: no pixels, no decoder, damaged, too large or too small, or without contrast.
     """
     dataset = read_dataset(file)
-    rows, columns = int(dataset.Rows), int(dataset.Columns)
-    check_picture_size(rows, columns, file.name)
     check_decoders([str(dataset.file_meta.TransferSyntaxUID)])
-    require_pixels(dataset, file.name)
     try:
+        rows, columns = int(dataset.Rows), int(dataset.Columns)
+        check_picture_size(rows, columns, file.name)
+        require_pixels(dataset, file.name)
         stored = decode_frame(dataset, 0, rows, columns)
         return display(stored, flatten_groups(dataset), file.name)
     except InputError:
