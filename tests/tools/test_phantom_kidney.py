@@ -12,13 +12,14 @@ import pydicom
 import pytest
 from phantoms import ct_labels, kidney_ct
 from phantoms.ct_dataset import Population
-from phantoms.ct_dicom import Series, _to_jpeg_lossless, write_scout, write_series
+from phantoms.ct_dicom import Series, write_scout, write_series
 from phantoms.ct_kidney import draw_kidney
 from phantoms.ct_patient import draw_patient
 from phantoms.ct_phases import PHASES_S, draw_attenuation
 from phantoms.ct_protocol import Protocol, plan_scan
 from phantoms.ct_scan import Images, Scan, take_scan
 from phantoms.ct_shapes import Block, Ellipsoid, RoundCone, Solid, rotation
+from phantoms.encoding import to_jpeg_lossless
 
 from common.errors import ConfigError, InputError, OutputError
 from common.io.ct_volume import read_ct
@@ -220,7 +221,7 @@ def test_command_line_refuses_in_one_line(tmp_path, capsys, monkeypatch):
 def test_a_failing_encoder_is_refused(tmp_path):
     (tmp_path / "a.dcm").write_text("x")
     with pytest.raises(OutputError, match="a.dcm: expected JPEG lossless, got a failure of GDCM"):
-        _to_jpeg_lossless(tmp_path / "a.dcm", tmp_path / "b.dcm")
+        to_jpeg_lossless(tmp_path / "a.dcm", tmp_path / "b.dcm")
 
 
 def test_refusals():

@@ -7,24 +7,19 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import gdcm
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from common.errors import ConfigError, OutputError
-from common.io.files import atomic_path
+from common.errors import ConfigError
 
 from .ct_scan import Images
 from .ct_series import phantom_uid, write_ct_series
+from .encoding import check_syntax, save
 
-SYNTAXES = ("none", "jpeg2000", "jpegls", "rle", "jpeg")
 FAULTS = ("none", "missing", "duplicate", "irregular")
 MOVED = 0.35
 """Slice distances by which the slice of an irregular series is moved."""
-
-_ENCODED = {"jpeg2000": JPEG2000Lossless, "jpegls": JPEGLSLossless, "rle": RLELossless}
 
 
 @dataclass(frozen=True)
@@ -35,7 +30,7 @@ class Series:
         patient: pseudonym; series of one patient share study and frame of reference.
         number: series number.
         description: series description.
-        syntax: "none", "jpeg2000", "jpegls", "rle", or "jpeg" (lossless, first-order prediction).
+        syntax: one of `encoding.SYNTAXES`.
         fault: "none"; "missing" (a slice in the middle), "duplicate" (one twice), "irregular" (one moved).
     """
 
@@ -46,8 +41,7 @@ class Series:
     fault: str = "none"
 
     def __post_init__(self) -> None:
-        if self.syntax not in SYNTAXES:
-            raise ConfigError(f"compress: expected one of {', '.join(SYNTAXES)}, got '{self.syntax}': choose")
+        check_syntax(self.syntax)
         if self.fault not in FAULTS:
             raise ConfigError(f"fault: expected one of {', '.join(FAULTS)}, got '{self.fault}': choose one")
 
@@ -74,7 +68,7 @@ def write_series(images: Images, series: Series, folder: Path) -> list[Path]:
         slices[middle].ImagePositionPatient = [f"{value:.6f}" for value in place]
     paths = [series.path(folder, instance) for instance in range(1, len(slices) + 1)]
     for dataset, path in zip(slices, paths, strict=True):
-        _save(dataset, series.syntax, path)
+        save(dataset, series.syntax, path)
     return paths
 
 
@@ -86,7 +80,7 @@ def write_scout(images: Images, series: Series, folder: Path) -> Path:
     affine[:3, 1], affine[:3, 2] = -affine[:3, 2], affine[:3, 1].copy()
     (dataset,) = _clean(mean, affine, series)
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
-    _save(dataset, series.syntax, series.path(folder, 1))
+    save(dataset, series.syntax, series.path(folder, 1))
     return series.path(folder, 1)
 
 
@@ -105,33 +99,3 @@ def _copy(dataset: Dataset, series: Series) -> Dataset:
     other.SOPInstanceUID = phantom_uid(series.patient, series.number, "copy")
     other.file_meta.MediaStorageSOPInstanceUID = other.SOPInstanceUID
     return other
-
-
-def _save(dataset: Dataset, syntax: str, path: Path) -> None:
-    if syntax in _ENCODED:
-        dataset.compress(_ENCODED[syntax], generate_instance_uid=False)
-    with atomic_path(path) as temporary:
-        dataset.save_as(temporary, enforce_file_format=True)
-    if syntax == "jpeg":
-        with atomic_path(path) as temporary:
-            _to_jpeg_lossless(path, temporary)
-
-
-def _to_jpeg_lossless(source: Path, target: Path) -> None:
-    """GDCM has the encoder. Raises OutputError."""
-    reader = gdcm.ImageReader()
-    reader.SetFileName(str(source))
-    change = gdcm.ImageChangeTransferSyntax()
-    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
-    writer = gdcm.ImageWriter()
-    writer.SetFileName(str(target))
-    done = reader.Read()
-    if done:
-        change.SetInput(reader.GetImage())
-        done = change.Change()
-    if done:
-        writer.SetFile(reader.GetFile())
-        writer.SetImage(change.GetOutput())
-        done = writer.Write()
-    if not done:
-        raise OutputError(f"{source.name}: expected JPEG lossless, got a failure of GDCM: choose jpegls")

@@ -29,15 +29,20 @@ def band_noise(
     return _shape_spectrum(rng, size_px, np.exp(-0.5 * ((radius - 1) / BANDWIDTH) ** 2))
 
 
-def scale_free_noise(rng: np.random.Generator, size_px: int) -> np.ndarray:
+def scale_free_noise(rng: np.random.Generator, size_px: int, exponent: float = 1.0) -> np.ndarray:
     """Noise of amplitude 1/f: the same variance in every octave, so it looks alike at every scale.
+
+    Args:
+        rng: source of the phases.
+        size_px: edge of the square tile, which repeats without a seam.
+        exponent: of f; above 1 the coarse structures are stronger (1.5 in mammograms).
 
     Returns:
         float32 (size_px, size_px), zero mean, unit variance, periodic.
     """
     radius = np.hypot(np.fft.fftfreq(size_px)[:, None], np.fft.rfftfreq(size_px)[None, :])
     radius[0, 0] = np.inf
-    return _shape_spectrum(rng, size_px, 1 / radius)
+    return _shape_spectrum(rng, size_px, radius**-exponent)
 
 
 def _shape_spectrum(rng: np.random.Generator, size_px: int, amplitude: np.ndarray) -> np.ndarray:
