@@ -43,11 +43,14 @@ def read_image(file: StoredFile) -> StudyImage:
     try:
         with open_file(file) as stream:
             header = pydicom.dcmread(stream, force=True, stop_before_pixels=True)
-            return _image(file, flatten_groups(header))
+            image = _image(file, flatten_groups(header))
     except InputError:
         raise
     except Exception as error:  # pydicom raises anything on damaged headers, some of it when values are read
         raise InputError(damaged(file.name)) from error
+    if _sop_class(header) in (FOR_PRESENTATION, FOR_PROCESSING, TOMOSYNTHESIS) and not header.get("Rows"):
+        raise InputError(damaged(file.name))  # ends within the header
+    return image
 
 
 def flatten_groups(header: Dataset) -> Dataset:
