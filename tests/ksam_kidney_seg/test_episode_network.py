@@ -62,6 +62,6 @@ def test_prior_is_given_where_wanted() -> None:
         EpisodeNetwork(build_toy(), with_prior=True)
 
 
-ef test_wrappers_come_off() -> None:
+def test_wrappers_come_off() -> None:
     network = build_toy()
     assert unwrap(EpisodeNetwork(network)) is network is unwrap(network)
