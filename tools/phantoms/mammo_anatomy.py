@@ -82,10 +82,10 @@ def _walls(vessel: Vessel, shape: ViewShape) -> list[tuple[np.ndarray, float, fl
 
 def paint_nipple(signal: np.ndarray, film: Film, shape: ViewShape, radius_mm: float) -> None:
     """A small disc in profile, half before the skin line."""
-    center = shape.nipple_mm - [radius_mm * 0.35, 0]
+    center = shape.nipple_mm - [radius_mm * 0.5, 0]
     place = film.window(center, 2 * radius_mm)
     x, y = film.local(place, center)
-    distance = np.hypot(x, y / np.float32(1.25)) / np.float32(radius_mm)
+    distance = np.hypot(x, y / np.float32(1.4)) / np.float32(radius_mm)
     share = 1 / (1 + np.exp(np.clip((distance - 0.85) / np.float32(0.12), -30, 30)))
     signal[place] += np.float32(0.14) * share
 

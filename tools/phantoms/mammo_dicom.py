@@ -114,6 +114,7 @@ def _acquisition(patient: Patient, side: str, view: str, vendor: Vendor) -> dict
         tags["ViewPosition"] = view
     if "PixelSpacing" in vendor.spacing_in:
         tags["PixelSpacingCalibrationType"] = "GEOMETRY"
+        tags["PixelSpacingCalibrationDescription"] = "at the detector"
     return tags
 
 

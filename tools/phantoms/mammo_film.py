@@ -66,7 +66,7 @@ class Film:
         corners = np.round((self.to_px(shape.outline_mm()) / step - 0.5) * 2**SHIFT).astype(np.int32)
         cv2.fillPoly(inside, [corners], 1, shift=SHIFT)
         turn = np.linspace(0, 2 * np.pi, 40)
-        nipple = shape.nipple_mm + nipple_mm * np.stack([np.cos(turn) - 0.35, 1.25 * np.sin(turn)], -1)
+        nipple = shape.nipple_mm + nipple_mm * np.stack([np.cos(turn) - 0.5, 1.4 * np.sin(turn)], -1)
         corners = np.round((self.to_px(nipple) / step - 0.5) * 2**SHIFT).astype(np.int32)
         cv2.fillPoly(inside, [corners], 1, shift=SHIFT)
         depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5) * np.float32(step * self.pixel_mm)

@@ -132,8 +132,8 @@ def _spicules(lesion: Lesion, site: Site, count: int, start: float, width_mm: fl
 
 def _paint_spiculated(lesion: Lesion, site: Site, rng: np.random.Generator) -> None:
     body = _body(lesion, site, rng, 0.13, 0.1)
-    threads = _spicules(lesion, site, 26, 0.2, 1.0)
-    site.add(np.float32(lesion.contrast) * (body + np.float32(0.75) * threads * (1 - np.float32(0.6) * body)))
+    threads = _spicules(lesion, site, 28, 0.3, 0.75)
+    site.add(np.float32(lesion.contrast) * (body + np.float32(0.65) * threads * (1 - np.float32(0.7) * body)))
 
 
 def _paint_distortion(lesion: Lesion, site: Site, rng: np.random.Generator) -> None:

@@ -14,7 +14,7 @@ from .mammo_tables import SIDES, Case, draw_case
 from .mammo_tissue import draw_glands
 from .mammo_view import Breast
 
-CONTRAST = {"spiculated": 0.26, "indistinct": 0.2, "circumscribed": 0.2, "cyst": 0.18, "distortion": 0.2}
+CONTRAST = {"spiculated": 0.3, "indistinct": 0.2, "circumscribed": 0.2, "cyst": 0.18, "distortion": 0.2}
 """Signal of a plain finding over fat (choice: stands out in fat, about as glands do)."""
 
 FAINT = 0.6
