@@ -51,7 +51,7 @@ def find_tissue(small: np.ndarray) -> np.ndarray:
     """Pixels above the background, thin things removed: (H, W) float32 0..1 -> (H, W) uint8 0 or 1."""
     grey = cv2.GaussianBlur(small, (5, 5), 0)
     mask = (grey > _threshold(grey)).astype(np.uint8)
-    side = max(3, round(OPEN_SHARE * max(small.shape)))
+    side = max(3, round(OPEN_SHARE * max(small.shape)) | 1)  # odd, so that nothing is moved
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     # outside the picture counts as dark, so that strips along its edges are thin as well
     eroded = cv2.erode(mask, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
