@@ -36,7 +36,7 @@ def history_from_hl7(text: str, name: str) -> ClinicalHistory | None:
         InputError: not an order, or several patients.
     """
     segments, marks = _split(text)
-    kind = _component(_field(segments[0], 8), marks, 0).upper()
+    kind = _component(_field(segments[0], 9), marks, 0).upper()
     if kind not in ORDERS:
         known, got = ", ".join(ORDERS), kind or "no type"
         raise InputError(f"{name}: expected an HL7 order ({known}), got {got}: give the order")
