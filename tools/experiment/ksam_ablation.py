@@ -17,7 +17,8 @@ from typing import Any
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from experiment.ksam_runs import add_common, evaluate, format_rows, read_settings, start, train
+from experiment.command import format_rows
+from experiment.ksam_runs import add_common, evaluate, read_settings, start, train
 
 ROWS = {
     "KP": {"km": False, "pm": False},

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from experiment.command import ROOT, run_command
+
 BUNDLE = ROOT / "bundles" / "ksam_kidney_seg"
 DELTA, METRICS, HISTORY, CHECKPOINT = "delta.safetensors", "metrics.json", "history.json", "checkpoint.pt"
 Overrides = dict[str, Any]
@@ -87,23 +85,6 @@ def read_settings(words: Sequence[str]) -> Overrides:
     return found
 
 
-def format_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """The same rows as CSV and as Markdown; numbers with three digits in the latter."""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    lines = [f"| {' | '.join(rows[0])} |", f"|{'---|' * len(rows[0])}"]
-    lines += [f"| {' | '.join(_cell(value) for value in row.values())} |" for row in rows]
-    return stream.getvalue(), "\n".join(lines) + "\n"
-
-
-def _cell(value: Any) -> str:
-    if value is None or value != value:
-        return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
 def add_common(parser: argparse.ArgumentParser) -> None:
     """The arguments that every experiment has."""
     parser.add_argument("--out", type=Path, required=True, help="folder for runs, tables and figure")
@@ -112,16 +93,5 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def start(main: Callable[[list[str]], None]) -> int:
-    """Run an experiment as a command: one line on standard error for a refusal. Returns the exit status."""
-    sys.path[:0] = [str(ROOT), str(ROOT / "tools"), str(BUNDLE)]
-    import _venv
-
-    _venv.enter_venv()
-    from common.errors import BundleError
-
-    try:
-        main(sys.argv[1:])
-    except BundleError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    """Run an experiment as a command; see `run_command`."""
+    return run_command(main, BUNDLE)

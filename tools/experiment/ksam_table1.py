@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from experiment.ksam_runs import ROOT, format_rows, start
+from experiment.command import ROOT, format_rows
+from experiment.ksam_runs import start
 
 if TYPE_CHECKING:
     from experiment.ksam_peers.rows import Row, Table
@@ -33,8 +34,9 @@ FIGURE_NOTE = "The same test slices in every column, the first answer of each me
 def main(arguments: list[str]) -> None:
     """Run and write. Raises BundleError."""
     options = parse(arguments)
-    from experiment.ksam_peers.rows import choose_rows, find_missing, read_table
+    from experiment.ksam_peers.rows import find_missing, read_table
     from experiment.ksam_peers.run import RowRunner, read_material
+    from experiment.peer_rows import choose_rows
 
     given = {"epochs": options.epochs, "seed": options.seed}
     table = read_table(options.config, {key: value for key, value in given.items() if value is not None})
@@ -42,7 +44,7 @@ def main(arguments: list[str]) -> None:
     runner = RowRunner(material, table.training, options.output, not options.no_hd95, options.pictures)
     results: dict[str, Result] = {}
     left_out: dict[str, str] = {}
-    rows = [name_delta(row, options) for row in choose_rows(table, options.peers)]
+    rows = [name_delta(row, options) for row in choose_rows(table.rows, options.peers)]
     for row in rows:
         missing = find_missing(row, ROOT)
         if missing is None:
@@ -100,7 +102,8 @@ def publish(
     from common.errors import ConfigError
     from common.io.files import write_text
     from experiment.ksam_peers.figure import plot_methods
-    from experiment.ksam_peers.table import NOTE, format_left_out, make_line
+    from experiment.ksam_peers.table import NOTE, make_line
+    from experiment.peer_rows import format_left_out
 
     if not rows:
         raise ConfigError(

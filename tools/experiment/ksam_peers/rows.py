@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from common.errors import ConfigError
+from experiment.peer_rows import check_arguments, check_entry, read_rows
 
 from .base import Context, Peer
 from .knowledge import build_knowledge
@@ -94,28 +92,13 @@ def read_table(path: Path, changes: Mapping[str, Any] | None = None) -> Table:
     Raises:
         ConfigError: not readable, an unknown key or family, or an id twice.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        rows = tuple(_read_row(entry, path.name) for entry in content["peers"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ConfigError(
-            f"{path.name}: expected a JSON object with peers, got '{type(error).__name__}': correct the file"
-        ) from error
-    ids = [row.id for row in rows]
-    if len(set(ids)) < len(ids):
-        raise ConfigError(f"{path.name}: expected an id of its own for every peer, got one twice: rename it")
+    content, rows = read_rows(path, _read_row)
     training = read_training_settings({**content.get("training", {}), **(changes or {})})
     return Table(rows, training, content.get("absent", {}), content.get("paper", {}))
 
 
 def _read_row(entry: Mapping[str, Any], name: str) -> Row:
-    unknown = sorted(set(entry) - _ROW_KEYS)
-    lacking = sorted({"id", "name", "type", "input", "family"} - set(entry))
-    if unknown or lacking:
-        raise ConfigError(
-            f"{name}: expected peers with {', '.join(sorted(_ROW_KEYS))}, got one with unknown {unknown} and "
-            f"without {lacking}: correct it"
-        )
+    check_entry(entry, _ROW_KEYS, ("id", "name", "type", "input", "family"), name)
     row = Row(**entry)
     if row.family not in FAMILIES or row.input not in INPUTS:
         raise ConfigError(
@@ -123,21 +106,6 @@ def _read_row(entry: Mapping[str, Any], name: str) -> Row:
             f"'{row.family}' and '{row.input}': correct {row.id}"
         )
     return row
-
-
-def choose_rows(table: Table, wanted: Sequence[str] | None) -> list[Row]:
-    """The rows with these ids, in the table's order; None for all.
-
-    Raises:
-        ConfigError: an unknown id; the nearest one is named.
-    """
-    known = [row.id for row in table.rows]
-    for name in wanted or ():
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-            raise ConfigError(f"peers: expected ids of the config, got '{name}': {hint}")
-    return [row for row in table.rows if wanted is None or row.id in wanted]
 
 
 def find_missing(row: Row, root: Path) -> str | None:
@@ -165,10 +133,5 @@ def build_peer(row: Row, context: Context, root: Path) -> Peer:
     """
     builder = FAMILIES[row.family]
     weights = None if row.weights is None else str(root / row.weights)
-    try:
-        inspect.signature(builder).bind(context, weights, **row.arguments)
-    except TypeError as error:
-        raise ConfigError(
-            f"{row.id}: expected arguments of {row.family}, got '{error}': correct arguments"
-        ) from error
+    check_arguments(builder, 2, row.arguments, row.id, row.family)
     return builder(context, weights, **row.arguments)

@@ -65,12 +65,3 @@ def make_line(
 
 def _is_known(table: Table, structure: str) -> bool:
     return any(structure in values for row in table.paper.values() for values in row.values())
-
-
-def format_left_out(left_out: Mapping[str, str], absent: Mapping[str, str]) -> str:
-    """Markdown lists of what was not run, and of what the paper has and we have not."""
-    parts = []
-    for title, entries in (("Not run", left_out), ("Rows of the paper without a peer here", absent)):
-        if entries:
-            parts += [f"{title}:", "", *(f"- {name}: {reason}" for name, reason in entries.items()), ""]
-    return "\n".join(parts)
