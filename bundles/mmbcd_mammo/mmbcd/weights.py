@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from common.errors import BundleError, ClassifierError
@@ -77,7 +77,7 @@ def save_weights(
     described = {key: value for key, value in card.as_json().items() if key != "sha256"}
     contents = (FORMAT, network.options.as_json(), describe_bases(network), described, dict(notes or {}))
     with atomic_path(path) as temporary:
-        save_file(kept, temporary, dict(zip(_KEYS, map(json.dumps, contents), strict=True)))
+        temporary.write_bytes(save(kept, dict(zip(_KEYS, map(json.dumps, contents), strict=True))))
         card = replace(card, sha256=hash_file(temporary))
     about = dict(zip(_KEYS, contents, strict=True)) | {"card": card.as_json()}
     sizes = {"parameters": sum(value.numel() for value in kept.values()), "bytes": path.stat().st_size}
