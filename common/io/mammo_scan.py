@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import InputError
@@ -61,8 +61,20 @@ def scan_files(files: list[StoredFile]) -> Scan:
     )
 
 
+def list_case_files(path: Path) -> list[StoredFile]:
+    """All files below a path; with a single picture its sidecar. Raises InputError: see `list_files`."""
+    files = list_files(path)
+    beside = [path.with_name(sidecar_name(file)) for file in files if path.is_file() and is_picture(file)]
+    return [*files, *(stored_file(one) for one in beside if one.is_file())]
+
+
+def stored_file(path: Path) -> StoredFile:
+    """A file of the disk."""
+    return StoredFile(path.name, str(path.parent), lambda: path.open("rb"))
+
+
 def find_studies(path: str | Path) -> list[MammoCase]:
-    """One case per patient below a path, and one per zip; of several visits `read_study` takes the newest.
+    """One case per patient below a path or in a zip; of several visits `read_study` takes the newest.
 
     Raises:
         InputError: no such path, no mammogram below it, a damaged file, or two patients in one folder.
@@ -70,37 +82,50 @@ def find_studies(path: str | Path) -> list[MammoCase]:
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path.name}: expected a study or a folder of studies, got no such path: check it")
-    if path.is_file():
-        return [MammoCase(stem(path), path)]
-    files = list_files(path)
-    zips = [Path(file.folder) / file.name for file in files if file.name.lower().endswith(".zip")]
-    scan = scan_files([file for file in files if not file.name.lower().endswith(".zip")])
+    files = list_case_files(path)
+    zips = [Path(file.folder) / file.name for file in files if _is_zip(file)] if path.is_dir() else []
+    scan = scan_files([file for file in files if not _is_zip(file)])
     if not scan.mammograms and not zips:
         raise InputError(no_mammogram(path.name, scan))
     refuse_mixed_folders(scan, path.name)
-    cases = [_case(path, scan, patient) for patient in dict.fromkeys(one.patient for one in scan.mammograms)]
-    cases = sorted([*cases, *(MammoCase(_name(one, path), one) for one in zips)], key=lambda case: case.name)
+    patients = list(dict.fromkeys(one.patient for one in scan.mammograms))
+    if len(patients) == 1 and not zips:
+        return [MammoCase(stem(path), path)]
+    base = path if path.is_dir() else _common_folder([one.file for one in scan.mammograms])
+    cases = [_case(path, base, scan, patient) for patient in patients]
+    cases += [
+        replace(case, name=_join(one.parent, base, case.name)) for one in zips for case in find_studies(one)
+    ]
+    cases.sort(key=lambda case: case.name)
     names = unique_names([case.name for case in cases])
-    return [MammoCase(name, case.path, case.files) for name, case in zip(names, cases, strict=True)]
+    return [replace(case, name=name) for name, case in zip(names, cases, strict=True)]
 
 
-def _case(root: Path, scan: Scan, patient: str) -> MammoCase:
+def _is_zip(file: StoredFile) -> bool:
+    return file.name.lower().endswith(".zip")
+
+
+def _common_folder(files: list[StoredFile]) -> Path:
+    return Path(os.path.commonpath([file.folder for file in files]))
+
+
+def _case(path: Path, base: Path, scan: Scan, patient: str) -> MammoCase:
     """The patient's files, and of the others those in folders that are only this patient's."""
     own = [one.file for one in scan.images if one.patient == patient]
     foreign = [one.file.folder for one in scan.mammograms if one.patient != patient]
-    folder = Path(os.path.commonpath([file.folder for file in own]))
+    folder = _common_folder(own)
     places = {file.folder for file in own}
     if not any(Path(one).is_relative_to(folder) for one in foreign):
         places |= {file.folder for file in scan.others if Path(file.folder).is_relative_to(folder)}
-    nameless = [one.file for one in scan.images if not one.patient and one.file.folder in places]
-    beside = [file for file in (*scan.bare, *scan.others, *scan.sidecars) if file.folder in places]
-    return MammoCase(_name(folder, root), folder, (*own, *nameless, *beside))
+    nameless = [one.file for one in scan.images if not one.patient]
+    beside = [*nameless, *scan.bare, *scan.others, *scan.sidecars]
+    files = (*own, *(file for file in beside if file.folder in places))
+    return MammoCase(_join(folder, base, ""), folder if path.is_dir() else path, files)
 
 
-def _name(folder: Path, root: Path) -> str:
-    """The way from the root in one word."""
-    parts = folder.relative_to(root).parts
-    return "-".join((*parts[:-1], stem(folder))) if parts else root.name
+def _join(folder: Path, base: Path, name: str) -> str:
+    """The way from the base in one word."""
+    return "-".join((*folder.relative_to(base).parts, *filter(None, [name]))) or folder.name
 
 
 def refuse_mixed_folders(scan: Scan, name: str) -> None:

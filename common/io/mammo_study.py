@@ -11,14 +11,21 @@ from pathlib import Path
 from ..errors import InputError
 from ..transforms.breast import find_breast
 from .ct_types import StoredFile
-from .dicom_files import is_dicom, list_files
+from .dicom_files import is_dicom
 from .history import ClinicalHistory, find_history
 from .history_text import build_history
 from .mammo_choice import Choice, choose
 from .mammo_header import read_image
 from .mammo_pictures import is_picture, read_grey, read_picture_image, sidecar_name
 from .mammo_pixels import read_pixels
-from .mammo_scan import Scan, no_mammogram, refuse_mixed_folders, scan_files
+from .mammo_scan import (
+    Scan,
+    list_case_files,
+    no_mammogram,
+    refuse_mixed_folders,
+    scan_files,
+    stored_file,
+)
 from .mammo_types import SIDES, UNKNOWN_VIEW, VIEWS, MammoCase, Mammogram, MammoSource, MammoStudy, StudyImage
 
 NO_BREAST_NOTE = "The breast does not stand out from the background: the whole picture was taken."
@@ -79,7 +86,7 @@ def open_study(path: str | Path | MammoCase, study: str | None = None) -> OpenSt
     case = path if isinstance(path, MammoCase) else MammoCase(Path(path).name, Path(path))
     if not case.path.exists():
         raise InputError(f"{case.path.name}: expected a study, got no such path: check it")
-    scan = scan_files(list(case.files) or _list_files(case.path))
+    scan = scan_files(list(case.files) or list_case_files(case.path))
     if not scan.mammograms:
         raise InputError(no_mammogram(case.path.name, scan))
     refuse_mixed_folders(scan, case.path.name)
@@ -94,17 +101,6 @@ def open_study(path: str | Path | MammoCase, study: str | None = None) -> OpenSt
         study_uid=_uid(chosen.images[0], "StudyInstanceUID"),
         notes=chosen.notes,
     )
-
-
-def _list_files(path: Path) -> list[StoredFile]:
-    """All files of a case; with a single picture its sidecar."""
-    files = list_files(path)
-    beside = [path.with_name(sidecar_name(file)) for file in files if path.is_file() and is_picture(file)]
-    return [*files, *(_stored(one) for one in beside if one.is_file())]
-
-
-def _stored(path: Path) -> StoredFile:
-    return StoredFile(path.name, str(path.parent), lambda: path.open("rb"))
 
 
 def _find_history(chosen: Choice, scan: Scan) -> tuple[ClinicalHistory | None, tuple[str, ...]]:
@@ -131,7 +127,7 @@ def read_mammogram(path: str | Path, laterality: str | None = None, view: str | 
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path.name}: expected a mammogram, got no such file: check the path")
-    image = _single(_stored(path), path)
+    image = _single(stored_file(path), path)
     if image.reason:
         raise InputError(f"{path.name}: expected a mammogram, got {image.reason}: leave it out")
     if (laterality or image.laterality) not in SIDES or (view or UNKNOWN_VIEW) not in (*VIEWS, UNKNOWN_VIEW):
@@ -149,7 +145,7 @@ def _single(file: StoredFile, path: Path) -> StudyImage:
         raise InputError(f"{path.name}: expected DICOM, PNG, JPEG or TIFF, got another file: check it")
     beside = path.with_name(sidecar_name(file))
     if beside.is_file():
-        return read_picture_image(file, _stored(beside))
+        return read_picture_image(file, stored_file(beside))
     return StudyImage(file, None, "", "", "", "", UNKNOWN_VIEW)
 
 

@@ -262,6 +262,24 @@ def test_a_folder_of_studies_is_a_list(tmp_path: Path) -> None:
     assert second.history.text == "screening"
 
 
+def test_a_zip_of_studies_is_a_list(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_study(tmp_path / "data" / "cases" / name, PatientID=name)
+    (tmp_path / "data" / "cases" / "b" / "history.txt").write_text("pain")
+    shutil.make_archive(str(tmp_path / "set"), "zip", tmp_path / "data")
+    shutil.rmtree(tmp_path / "data")
+    cases = find_studies(tmp_path / "set.zip")
+    assert [case.name for case in cases] == ["a", "b"]
+    studies = [read_study(case) for case in cases]
+    assert [len(study.mammograms) for study in studies] == [4, 4]
+    assert [study.history is None for study in studies] == [True, False]
+    (tmp_path / "sets").mkdir()
+    (tmp_path / "set.zip").rename(tmp_path / "sets" / "set.zip")
+    assert [case.name for case in find_studies(tmp_path)] == ["sets-a", "sets-b"]
+    with pytest.raises(InputError, match=r"^set\.zip: expected a study of one patient, got 2"):
+        read_study(tmp_path / "sets" / "set.zip")
+
+
 def test_one_study_is_one_case(tmp_path: Path) -> None:
     write_study(tmp_path / "x")
     (case,) = find_studies(tmp_path / "x")
