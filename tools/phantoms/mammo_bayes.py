@@ -8,7 +8,8 @@ MISSED is taken for nothing, as a reader would; otherwise every look is recognis
 
 With the tables as they are the area per breast is 0.89 for the picture, 0.83 for the text with the side it
 names (0.69 for the complaint without the side), and 0.95 for both. Neither alone is perfect, and text adds to
-the picture about what Table 2 of the paper finds that it adds.
+the picture about what Table 2 of the paper finds that it adds. A logistic regression on the words alone
+(tools/experiment/mmbcd_words.py) came to 0.79 after 160 patients and to 0.82 after 2,000, on 2,000 others.
 """
 
 from __future__ import annotations
