@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,7 +57,9 @@ def content_uid(*parts: object) -> UID:
 
 @contextmanager
 def building(name: str, standard: str, instead: str) -> Iterator[None]:
-    """Around calls of highdicom: its warnings quote patients' names and are silenced, its errors become ours.
+    """Around calls of highdicom: its errors become ours, its warnings and log are silenced.
+
+    The warnings quote patients' names, the log UIDs.
 
     Args:
         name: what is built, for the message.
@@ -66,6 +69,9 @@ def building(name: str, standard: str, instead: str) -> Iterator[None]:
     Raises:
         InputError: a header that highdicom cannot build upon.
     """
+    log = logging.getLogger("highdicom")
+    level = log.level
+    log.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -74,6 +80,8 @@ def building(name: str, standard: str, instead: str) -> Iterator[None]:
         raise InputError(
             f"{name}: expected headers that {standard} can follow, got broken ones: {instead}"
         ) from error
+    finally:
+        log.setLevel(level)
 
 
 def complete_header(header: Dataset) -> Dataset:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import warnings
 
+import pytest
 from pydicom.dataset import Dataset
 
+from common.errors import InputError
 from common.report.provenance import (
     MANUFACTURER,
     Algorithm,
+    building,
     complete_header,
     content_uid,
     describe_equipment,
@@ -28,6 +33,23 @@ def test_missing_and_impossible_elements_become_empty():
     header = complete_header(header)
     assert (header.PatientID, header.PatientSex, header.StudyDate) == ("x", "", "20200101")
     assert header.ReferringPhysicianName == "" and header.AccessionNumber == ""
+
+
+def test_what_highdicom_says_stays_out_of_logs(caplog, recwarn):
+    caplog.set_level(logging.INFO)
+    with building("a", "a DICOM SR", "use b"):
+        logging.getLogger("highdicom.base").info("1.2.3.4")
+        warnings.warn("Secret^Name", stacklevel=1)
+    assert not caplog.records and not recwarn.list
+    logging.getLogger("highdicom.base").info("after")
+    assert len(caplog.records) == 1
+    with (
+        pytest.raises(
+            InputError, match="a: expected headers that a DICOM SR can follow, got broken ones: use b"
+        ),
+        building("a", "a DICOM SR", "use b"),
+    ):
+        raise TypeError("Secret^Name")
 
 
 def test_equipment_names_software_and_version():
