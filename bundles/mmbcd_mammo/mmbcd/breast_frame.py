@@ -35,7 +35,7 @@ class BreastFrame:
     seen_px: tuple[int, int]
 
     def to_pixels(self, boxes: np.ndarray) -> np.ndarray:
-        """(n, 4) cx, cy, w, h in parts of the breast -> x0, y0, x1, y1 in the mammogram, cut to the breast."""
+        """(n, 4) cx, cy, w, h in parts of the breast -> x0, y0, x1, y1 in the picture, cut to the breast."""
         y0, x0, y1, x1 = self.breast_px
         scaled = np.asarray(boxes, dtype=np.float64) * (x1 - x0, y1 - y0, x1 - x0, y1 - y0)
         low = scaled[:, :2] - scaled[:, 2:] / 2 + (x0, y0)

@@ -40,7 +40,7 @@ class Detections(nn.Module):
 
 
 class Detector:
-    """Callable: a mammogram in, its regions out (a picture without an area beyond rounding has none).
+    """Callable: a mammogram in, its regions out none where no box keeps an area inside the breast.
 
     Args:
         engine: runs `Detections`.
@@ -67,7 +67,7 @@ def build_detector(
     image_size: int | Sequence[int] | None = None,
     k: int = K,
     iou: float = IOU,
-    engine: str = "auto",
+    engine: str = "torch",
     precision: str = "fp32",
     device: str = "cpu",
     num_classes: int = 1,
@@ -82,8 +82,9 @@ def build_detector(
             None: the file's own.
         k, iou: see `select_rois`.
         num_classes: of a plain state dict or official checkpoint.
-        engine, device: see `build_tensor_engine`.
-        precision: "fp32" (choice: bf16 keeps 8 bits of a coordinate, some 10 of 4,000 pixels), "bf16", "auto".
+        engine, device: see `build_tensor_engine`. OpenVINO takes seconds to start, which four pictures of a
+            tiny detector do not win back (choice).
+        precision: "fp32" (choice: bf16 keeps 8 bits of a coordinate; 10 of 4,000 pixels), "bf16" or "auto".
 
     Raises:
         ConfigError: `size` without `image_size`, or settings that do not fit.

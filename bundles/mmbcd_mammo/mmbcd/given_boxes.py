@@ -103,12 +103,12 @@ def find_key(name: str) -> str:
 def _read_coco(content: Any) -> dict[str, ImageBoxes]:
     images = {image["id"]: image for image in content["images"]}
     found: dict[Any, list[list[float]]] = {number: [] for number in images}
-    for annotation in content["annotations"]:
-        x, y, width, height = annotation["bbox"]
-        found[annotation["image_id"]].append([x, y, x + width, y + height, annotation.get("score", 1.0)])
     named = {find_key(image["file_name"]): number for number, image in images.items()}
     if len(named) < len(images):
         raise ValueError("two images of one name")
+    for annotation in content["annotations"]:
+        x, y, width, height = annotation["bbox"]
+        found[annotation["image_id"]].append([x, y, x + width, y + height, annotation.get("score", 1.0)])
     return {key: _read_values(found[number], _find_size(images[number])) for key, number in named.items()}
 
 

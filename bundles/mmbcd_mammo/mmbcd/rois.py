@@ -70,8 +70,8 @@ def clip_boxes(boxes_px: np.ndarray, shape: tuple[int, int], name: str) -> np.nd
     outside = np.flatnonzero((clipped[:, 2:] <= clipped[:, :2]).any(axis=1))
     if outside.size:
         raise InputError(
-            f"{name}: expected boxes inside its {columns}x{rows} pixels, got {outside.size} outside or empty, "
-            f"first box {outside[0]}: give the boxes of this picture"
+            f"{name}: expected boxes inside its {columns}x{rows} pixels, got {outside.size} not in it, "
+            f"box {outside[0]} first: give the boxes of this picture"
         )
     return clipped
 
