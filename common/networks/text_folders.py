@@ -64,20 +64,13 @@ def read_folder(folder: Path, model_type: str) -> TextFolder:
             f"text: expected a folder with config.json and {_WEIGHTS[0]}, got '{folder.name}' without: get "
             "one with tools/weights.py, or save one with transformers' save_pretrained"
         )
-    config = _load(AutoConfig, folder)
+    config = load_local(AutoConfig, folder)
     if config.model_type != model_type:
         raise ClassifierError(
             f"{folder.name}: expected a model of type {model_type}, got {config.model_type}: set text to the "
             "kind that the folder is"
         )
-    settings = {"add_pooling_layer": False, "output_loading_info": True, "dtype": torch.float32}
-    body, report = _load(AutoModel, folder, **settings)
-    lacking = sorted(map(str, (*report["missing_keys"], *report["mismatched_keys"])))
-    if lacking:
-        raise ClassifierError(
-            f"{folder.name}: expected all tensors of its config.json, but {weights.name} lacks {lacking[0]} "
-            f"({len(lacking)} in all): get the folder again"
-        )
+    body = load_network(AutoModel, folder, add_pooling_layer=False, dtype=torch.float32)
     return TextFolder(body, read_tokenizer(folder, config.vocab_size), hash_file(weights))
 
 
@@ -91,7 +84,7 @@ def read_tokenizer(folder: Path, vocabulary: int) -> PreTrainedTokenizerBase:
     Raises:
         ClassifierError: not readable, of another vocabulary, without a mask token, or it loses the sentence.
     """
-    tokenizer = _load(AutoTokenizer, folder)
+    tokenizer = load_local(AutoTokenizer, folder)
     text = tokenizer.decode(tokenizer(_PROBE)["input_ids"], skip_special_tokens=True)
     whole = "".join(text.lower().split()) == "".join(_PROBE.lower().split())
     marked = None not in (tokenizer.mask_token_id, tokenizer.pad_token_id)
@@ -127,7 +120,34 @@ def write_tiny_folder(folder: str | Path, corpus: Iterable[str], seed: int = 0) 
         RobertaModel(config, add_pooling_layer=False).save_pretrained(str(folder))
 
 
-def _load(reader: Any, folder: Path, **settings: Any) -> Any:
+def load_network(reader: Any, folder: Path, **settings: Any) -> nn.Module:
+    """A network of transformers from a local folder, with all of its tensors.
+
+    Args:
+        reader: class with `from_pretrained`.
+        folder: with `config.json` and weights; tensors that the network does not have are left out.
+        **settings: of `from_pretrained`.
+
+    Raises:
+        ClassifierError: see `load_local`, or tensors are missing.
+    """
+    network, report = load_local(reader, folder, output_loading_info=True, **settings)
+    lacking = sorted(map(str, (*report["missing_keys"], *report["mismatched_keys"])))
+    if lacking:
+        weights = next((name for name in _WEIGHTS if (folder / name).is_file()), "the folder")
+        raise ClassifierError(
+            f"{folder.name}: expected all tensors of its config.json, but {weights} lacks {lacking[0]} "
+            f"({len(lacking)} in all): get the folder again"
+        )
+    return network
+
+
+def load_local(reader: Any, folder: Path, **settings: Any) -> Any:
+    """What a class of transformers reads in a local folder; nothing is downloaded.
+
+    Raises:
+        ClassifierError: not there, or not readable.
+    """
     try:
         with _quiet():
             return reader.from_pretrained(str(folder), local_files_only=True, **settings)
