@@ -13,6 +13,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,8 +74,12 @@ def measure_words(datalist: Path) -> dict[str, Interval]:
             np.array([entry.malignant for entry in breasts]),
             tuple(entry.patient for entry in breasts),
         )
-        found[part] = bootstrap(scores.patients, lambda w, s=scores: {"auc": auc(s, w)}, DRAWS, 0)["auc"]
+        found[part] = bootstrap(scores.patients, partial(_measure, scores), DRAWS, 0)["auc"]
     return found
+
+
+def _measure(scores: Scores, weights: np.ndarray) -> dict[str, np.ndarray]:
+    return {"auc": auc(scores, weights)}
 
 
 def read_breasts(datalist: Path, part: str) -> list[Entry]:

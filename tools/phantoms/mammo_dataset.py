@@ -52,11 +52,11 @@ class Population:
             raise ConfigError(
                 f"patients, seed: expected 1 or more and 0, got {self.count} and {self.seed}: 40, 0 are usual"
             )
-        sides = self.size_px
-        fits = len(sides) == 2 and all(MIN_PX <= side <= MAX_PX for side in sides)
-        if not fits or not 1 <= sides[0] / sides[1] <= 2:
-            got = "x".join(map(str, sides))
-            raise ConfigError(f"size: expected {MIN_PX} to {MAX_PX} pixels, upright, got {got}: try 640x512")
+        rows, columns = self.size_px
+        if not all(MIN_PX <= side <= MAX_PX for side in self.size_px) or not 1 <= rows / columns <= 2:
+            raise ConfigError(
+                f"size: expected {MIN_PX} to {MAX_PX} pixels, upright, got {rows}x{columns}: try 640x512"
+            )
         if self.syntax != MIXED:
             check_syntax(self.syntax)
         if not self.vendors or not set(self.vendors) <= set(range(len(VENDORS))):

@@ -70,19 +70,25 @@ def build_population(options: argparse.Namespace) -> "Population":
     return Population(
         count=options.patients,
         seed=options.seed,
-        size_px=read_whole(options.size, "x", "--size", "640x512"),
+        size_px=read_size(options.size),
         malignant=options.malignant,
         fractions=read_fractions(options.fractions),
         syntax=options.compress,
-        vendors=read_whole(options.vendors, ",", "--vendors", "0,1,2,3,4"),
+        vendors=read_whole(options.vendors, "--vendors", "0,1,2,3,4"),
     )
 
 
-def read_whole(text: str, mark: str, option: str, example: str) -> tuple[int, ...]:
-    """ "640x512" -> (640, 512). Raises ConfigError."""
+def read_size(text: str) -> tuple[int, int]:
+    """ "640x512" -> (640, 512): rows and columns. Raises ConfigError."""
+    rows, _, columns = text.partition("x")
+    return read_whole(rows, "--size", "640x512")[0], read_whole(columns, "--size", "640x512")[0]
+
+
+def read_whole(text: str, option: str, example: str) -> tuple[int, ...]:
+    """ "0,2" -> (0, 2). Raises ConfigError."""
     from common.errors import ConfigError
 
-    parts = text.split(mark)
+    parts = text.split(",")
     if not all(part.isdigit() for part in parts):
         raise ConfigError(f"{option}: expected whole numbers, got '{text}': try {example}")
     return tuple(int(part) for part in parts)
