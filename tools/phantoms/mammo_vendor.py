@@ -94,7 +94,7 @@ def develop(signal: np.ndarray, vendor: Vendor, pixel_mm: float, rng: np.random.
         soft = cv2.GaussianBlur(shown, (0, 0), max(0.4 / pixel_mm, 0.5))
         shown = cv2.addWeighted(shown, 1 + vendor.sharpen, soft, -vendor.sharpen, 0)
     strength = vendor.noise * min(0.1 / pixel_mm, 1.6) * rng.uniform(0.8, 1.25) + 0.002
-    grain = rng.standard_normal(shown.shape, dtype=np.float32)
+    grain = np.asarray(rng.standard_normal(shown.shape, dtype=np.float32))
     if pixel_mm < 0.2:
         grain = cv2.GaussianBlur(grain, (0, 0), 0.6) * np.float32(1.9)
     grain *= np.float32(strength)
