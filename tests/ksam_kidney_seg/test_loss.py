@@ -51,8 +51,30 @@ def test_prior_has_its_own_weight() -> None:
     assert KnowledgeLoss(prior=0.5)(output, target).item() == pytest.approx(0.5 * math.log(2), abs=1e-6)
 
 
+def test_balance_lets_a_small_structure_weigh_as_much_as_the_rest() -> None:
+    """One pixel of four weighs three; all logits say inside with 3/4."""
+    target = torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]]])
+    output = EpisodeOutput(torch.full((1, 1, 2, 2), math.log(3)), None)
+    inside, outside = -math.log(0.75), -math.log(0.25)
+    found = KnowledgeLoss(1, 0, balance=1.0)(output, target).item()
+    assert found == pytest.approx((3 * inside + 3 * outside) / 6, abs=1e-6)
+    plain = KnowledgeLoss(1, 0)(output, target).item()
+    assert plain == pytest.approx((inside + 3 * outside) / 4, abs=1e-6)
+
+
+def test_smoothing_of_dice() -> None:
+    """Nothing wanted, one pixel found: 1 - smooth / (1 + smooth)."""
+    target = torch.zeros(1, 1, 2, 2)
+    output = EpisodeOutput(torch.tensor([[[[40.0, -40.0], [-40.0, -40.0]]]]), None)
+    for smooth in (1.0, 32.0):
+        found = KnowledgeLoss(0, 1, smooth=smooth)(output, target).item()
+        assert found == pytest.approx(1 - smooth / (1 + smooth), abs=1e-6)
+
+
 def test_weights_are_checked() -> None:
-    with pytest.raises(ConfigError, match="loss: expected weights of 0 or more, bce or dice above 0 and smooth above 0"):
+    with pytest.raises(
+        ConfigError, match="expected weights of 0 or more, bce or dice above 0 and smooth above"
+    ):
         KnowledgeLoss(0, 0)
     with pytest.raises(ConfigError, match="got bce 1, dice -1, prior 0"):
         KnowledgeLoss(1, -1)
