@@ -32,19 +32,34 @@ def test_parts_get_squares_of_their_own_the_largest_first() -> None:
 
 def test_near_parts_share_a_square_and_stray_ones_get_none() -> None:
     near = find_regions(show((40, 40, 50, 50), (40, 52, 44, 55)), OUTER)
-    assert len(near) == 1
-    assert len(find_regions(show((40, 40, 50, 50), (80, 80, 82, 82)), OUTER)) == 1  # 4 % of the voxels
-    assert len(find_regions(show((40, 40, 50, 50), (80, 80, 82, 82)), OUTER, min_part=0.0)) == 2
+    assert [region.frame.box_px for region in near] == [(30, 32, 30)]
+    stray = show((40, 40, 50, 50), (80, 80, 82, 82))  # 4 % of the voxels
+    assert len(find_regions(stray, OUTER)) == 1
+    assert len(find_regions(stray, OUTER, min_part=0.0)) == 2
+
+
+def test_a_bridge_does_not_move_the_squares_off_what_it_connects() -> None:
+    kidneys = show((30, 5, 50, 25), (30, 65, 50, 85))
+    alone = {region.frame.box_px for region in find_regions(kidneys, OUTER)}
+    bridge = show((38, 25, 40, 65))
+    first, second, third = find_regions(kidneys | bridge, OUTER)
+    assert {first.frame.box_px[0], second.frame.box_px[0]} == {25} == {box[0] for box in alone}
+    assert kidneys[_slices(first)].sum() == kidneys[_slices(second)].sum() == 400
+    assert bridge[_slices(third)].sum() >= 2 * 20
+
+
+def _slices(region: Region) -> tuple[slice, slice]:
+    y0, x0, side = region.frame.box_px
+    return slice(y0, y0 + side), slice(x0, x0 + side)
 
 
 def test_a_wide_part_is_covered_whole() -> None:
     found = show((5, 2, 85, 88))
     covered = np.zeros_like(found)
-    regions = find_regions(found, OUTER)
+    regions = find_regions(found, OUTER, min_part=0.0)
     for region in regions:
-        y0, x0, side = region.frame.box_px
-        covered[y0 : y0 + side, x0 : x0 + side] = True
-    assert len(regions) == 16  # 80 and 86 pixels, 24 of them to a square
+        covered[_slices(region)] = True
+    assert 9 <= len(regions) <= 16
     assert covered[found].all()
 
 
@@ -59,7 +74,7 @@ def test_squares_stay_inside_the_slice_even_a_narrow_one() -> None:
 def test_a_volume_has_one_square_for_all_slices() -> None:
     found = np.stack([show(), show((40, 20, 45, 25)), show((40, 25, 45, 40)), show()], axis=2)
     (region,) = find_regions(found, OUTER)
-    assert region.frame.box_px == (28, 15, 30)
+    assert region.frame.box_px == (27, 15, 30)
     assert region.slices == range(1, 3)
     assert region.reach(1, 4).slices == range(1, 3)
     assert region.reach(2, 4).slices == range(0, 4)

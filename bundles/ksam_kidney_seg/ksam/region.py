@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-import cv2
 import numpy as np
 
 from .frame import Frame, build_frame
@@ -20,14 +19,11 @@ from .templates import Task, Template
 SHARE = 1 / 3
 """Edge of a region over that of the first view: a kidney with the trunk of its artery."""
 
-GAP_SHARE = 0.1
-"""Parts nearer than this share of a region lie in one: cortex and the artery before it."""
-
-FILLED = 0.8
-"""Part of a region's edge that structures may take: some surroundings stay visible."""
-
 MIN_PART = 0.05
-"""Parts with less than this share of the largest one's voxels are taken for stray answers."""
+"""Squares that would add less than this share of what the first one shows are not drawn: stray answers."""
+
+SHOWN = 0.25
+"""Share of a structure's pixels in a slice that a part of it must have to be an example of the structure."""
 
 
 @dataclass(frozen=True)
@@ -49,58 +45,45 @@ class Region:
 
 
 def find_regions(found: np.ndarray, outer: Frame, min_part: float = MIN_PART) -> list[Region]:
-    """Squares that cover what was found, the one with the largest part first; none for an empty answer.
+    """Squares that cover what was found, those that show most of it first; none for an empty answer.
+
+    Each one is put where most of what is not covered yet fits into it, and then moved so that this lies in
+    its middle: kidneys get a square each, the artery between them lies in both or gets its own.
 
     Args:
         found: (r, c) or (R, C, Z) bool, all structures together.
         outer: frame of the first step.
-        min_part: parts with less than this share of the largest one's voxels are left out.
+        min_part: a square that adds less than this share of what the first one shows is left out.
     """
-    voxels = np.atleast_3d(found)
-    side = max(1, min(round(outer.box_px[2] * SHARE), *voxels.shape[:2]))
-    parts, counts = _find_parts(voxels, side)
-    kept = [
-        number
-        for number in np.argsort(-counts)
-        if counts[number] and counts[number] >= min_part * counts.max()
-    ]
-    return [
-        region for number in kept for region in _cover(voxels & (parts == number)[:, :, None], side, outer)
-    ]
-
-
-def _find_parts(voxels: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Part numbers from 0 (r, c), -1 elsewhere, of the projection along z; voxels of each part."""
-    depth = voxels.sum(axis=2)
-    reach = 2 * round(GAP_SHARE * side / 2) + 1
-    near = cv2.dilate((depth > 0).astype(np.uint8), np.ones((reach, reach), np.uint8))
-    count, labels = cv2.connectedComponents(near)
-    parts = np.where(depth > 0, labels - 1, -1)
-    return parts, np.bincount(parts[parts >= 0], weights=depth[parts >= 0], minlength=count - 1)
-
-
-def _cover(part: np.ndarray, side: int, outer: Frame) -> list[Region]:
-    """As few squares along each axis as the part needs, inside the slice."""
-    rows, columns = (np.flatnonzero(part.any(axis=axes)) for axes in ((1, 2), (0, 2)))
-    starts = [
-        _start_squares(line, side, size) for line, size in zip((rows, columns), part.shape, strict=False)
-    ]
-    regions = []
-    for y0 in starts[0]:
-        for x0 in starts[1]:
-            shown = np.flatnonzero(part[y0 : y0 + side, x0 : x0 + side].any(axis=(0, 1)))
-            if len(shown):
-                frame = replace(outer, box_px=(y0, x0, side))
-                regions.append(Region(frame, range(int(shown[0]), int(shown[-1]) + 1)))
+    left = np.array(np.atleast_3d(found), dtype=bool)
+    side = max(1, min(round(outer.box_px[2] * SHARE), *left.shape[:2]))
+    regions: list[Region] = []
+    enough = 1.0
+    while left.any():
+        region, gain = _take_square(left, side, outer)
+        enough = enough if regions else max(1.0, min_part * gain)
+        if gain < enough:
+            break
+        regions.append(region)
     return regions
 
 
-def _start_squares(places: np.ndarray, side: int, size: int) -> list[int]:
-    """Where squares begin along an axis, evenly over the places that something was found at."""
-    low, high = int(places[0]), int(places[-1]) + 1
-    count = max(1, int(np.ceil((high - low) / (FILLED * side))))
-    centres = low + (np.arange(count) + 0.5) * (high - low) / count
-    return [int(np.clip(round(centre - side / 2), 0, size - side)) for centre in centres]
+def _take_square(left: np.ndarray, side: int, outer: Frame) -> tuple[Region, int]:
+    """The square with most of what is left, and how many voxels of it; they are taken out of `left`."""
+    sums = np.pad(left.sum(axis=2), ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
+    inside = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+    y0, x0 = np.unravel_index(inside.argmax(), inside.shape)
+    taken = np.zeros_like(left)
+    taken[y0 : y0 + side, x0 : x0 + side] = left[y0 : y0 + side, x0 : x0 + side]
+    rows, columns, slices = (np.flatnonzero(taken.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))
+    box = (_centre(rows, side, left.shape[0]), _centre(columns, side, left.shape[1]), side)
+    left[_cut(box)] = False
+    return Region(replace(outer, box_px=box), range(int(slices[0]), int(slices[-1]) + 1)), int(taken.sum())
+
+
+def _centre(places: np.ndarray, side: int, size: int) -> int:
+    """Where a square begins that has the places in its middle, as far as the slice reaches."""
+    return int(np.clip((int(places[0]) + int(places[-1]) + 1 - side) // 2, 0, size - side))
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,12 +119,21 @@ def _cut_template(template: Template, crop: str) -> list[Template]:
     """A template for each of its regions, with the structures that lie in it."""
     found = np.any(list(template.masks.values()), axis=0)
     regions = find_regions(found, build_frame(template.image, crop), min_part=0.0)
+    cuts = [_cut(region.frame.box_px) for region in regions]
+    most = {name: max(mask[cut].sum() for cut in cuts) for name, mask in template.masks.items()}
     parts = []
-    for number, region in enumerate(regions, 1):
-        y0, x0, side = region.frame.box_px
-        inside = slice(y0, y0 + side), slice(x0, x0 + side)
-        masks = {name: np.ascontiguousarray(mask[inside]) for name, mask in template.masks.items()}
-        shown = {name: mask for name, mask in masks.items() if mask.any()}
-        image = np.ascontiguousarray(template.image[inside])
-        parts.append(replace(template, id=f"{template.id} region {number}", image=image, masks=shown))
+    for number, cut in enumerate(cuts, 1):
+        shown = {
+            name: np.ascontiguousarray(mask[cut])
+            for name, mask in template.masks.items()
+            if mask[cut].sum() >= min(most[name], SHOWN * mask.sum())
+        }
+        image = np.ascontiguousarray(template.image[cut])
+        if shown:
+            parts.append(replace(template, id=f"{template.id} region {number}", image=image, masks=shown))
     return parts
+
+
+def _cut(box_px: tuple[int, int, int]) -> tuple[slice, slice]:
+    y0, x0, side = box_px
+    return slice(y0, y0 + side), slice(x0, x0 + side)
