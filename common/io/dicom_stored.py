@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import imagecodecs
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
 from pydicom.pixels import get_decoder
-from pydicom.uid import UID, ImplicitVRLittleEndian
+from pydicom.uid import UID, ImplicitVRLittleEndian, JPEGExtended12Bit
 
 from ..errors import InputError
 from .ct_types import StoredFile
@@ -46,8 +48,17 @@ def decode_frame(dataset: Dataset, index: int, rows: int, columns: int) -> np.nd
     Raises:
         Exception: whatever the decoder raises on damaged data.
     """
-    pixels, _ = get_decoder(dataset.file_meta.TransferSyntaxUID).as_array(dataset, index=index)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax == JPEGExtended12Bit and int(dataset.BitsStored) > 8:
+        return _decode_jpeg_12(dataset, index).reshape(rows, columns)
+    pixels, _ = get_decoder(syntax).as_array(dataset, index=index)
     return _used_bits(pixels.reshape(rows, columns), dataset)
+
+
+def _decode_jpeg_12(dataset: Dataset, index: int) -> np.ndarray:
+    """Lossy JPEG of 12 bits, which none of pydicom's plugins decodes."""
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    return imagecodecs.jpeg_decode(get_frame(dataset.PixelData, index, number_of_frames=frames))
 
 
 def _used_bits(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:

@@ -19,6 +19,7 @@ from pydicom.uid import (
     HTJ2KLosslessRPCL,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
@@ -214,6 +215,15 @@ def test_eight_bits_of_jpeg(tmp_path: Path) -> None:
     path = write(tmp_path / "a.dcm", pixels, **bits, PixelData=data)
     _declare(path, JPEGBaseline8Bit)
     np.testing.assert_allclose(read(path), pixels / 255, atol=0.05)
+
+
+def test_twelve_bits_of_jpeg(tmp_path: Path) -> None:
+    """The older coding of 12 bits with loss, which pydicom's plugins do not decode."""
+    pixels = draw_breast("L")
+    data = encapsulate([bytes(imagecodecs.jpeg_encode(pixels, level=98, bitspersample=12))])
+    path = write(tmp_path / "a.dcm", pixels, PixelData=data)
+    _declare(path, JPEGExtended12Bit)
+    np.testing.assert_allclose(read(path), pixels / 4095, atol=0.05)
 
 
 def _declare(path: Path, syntax: pydicom.uid.UID) -> None:
