@@ -18,7 +18,7 @@ from scipy.optimize import isotonic_regression, minimize_scalar
 from common.errors import ConfigError, InputError
 from common.io.files import write_json
 
-from .scores import LEVELS
+from .scores import LEVELS, check_rule
 
 METHODS = ("temperature", "isotonic")
 MAX_LOG_TEMPERATURE = 3.0
@@ -108,6 +108,31 @@ class Calibration:
         """None where there is no score or no operating point."""
         point = getattr(self.levels.get(level), "operating_point", None)
         return None if point is None or score is None else bool(score >= point.threshold)
+
+
+class Scoring:
+    """How scores are combined and calibrated.
+
+    Args:
+        calibration: calibration.json; None: raw scores only.
+        breast_rule, study_rule: of `scores.RULES`.
+
+    Raises:
+        ConfigError: an unknown rule, or a calibration that was fitted with other rules.
+        InputError: the file cannot be read.
+    """
+
+    def __init__(
+        self, calibration: str | Path | None = None, breast_rule: str = "max", study_rule: str = "max"
+    ) -> None:
+        self.breast_rule = check_rule(breast_rule, "breast_rule")
+        self.study_rule = check_rule(study_rule, "study_rule")
+        self.calibration = read_calibration(calibration)
+
+    def check(self, weights_sha256: str) -> None:
+        """Raises ConfigError: the calibration was fitted for other weights or rules."""
+        if self.calibration.levels:
+            self.calibration.check(weights_sha256, self.breast_rule, self.study_rule)
 
 
 def read_calibration(path: str | Path | None) -> Calibration:
