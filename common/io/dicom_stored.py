@@ -10,7 +10,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.pixels import get_decoder
-from pydicom.uid import UID, ImplicitVRLittleEndian, JPEGExtended12Bit
+from pydicom.uid import UID, ImplicitVRLittleEndian, JPEGBaseline8Bit, JPEGExtended12Bit
 
 from ..errors import InputError
 from .ct_types import StoredFile
@@ -49,16 +49,24 @@ def decode_frame(dataset: Dataset, index: int, rows: int, columns: int) -> np.nd
         Exception: whatever the decoder raises on damaged data.
     """
     syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax == JPEGExtended12Bit and int(dataset.BitsStored) > 8:
-        return _decode_jpeg_12(dataset, index).reshape(rows, columns)
+    if syntax in (JPEGBaseline8Bit, JPEGExtended12Bit):
+        frame = _whole_jpeg(dataset, index)
+        if int(dataset.BitsStored) > 8:  # none of pydicom's plugins decodes 12 bits with loss
+            return imagecodecs.jpeg_decode(frame).reshape(rows, columns)
     pixels, _ = get_decoder(syntax).as_array(dataset, index=index)
     return _used_bits(pixels.reshape(rows, columns), dataset)
 
 
-def _decode_jpeg_12(dataset: Dataset, index: int) -> np.ndarray:
-    """Lossy JPEG of 12 bits, which none of pydicom's plugins decodes."""
-    frames = int(dataset.get("NumberOfFrames") or 1)
-    return imagecodecs.jpeg_decode(get_frame(dataset.PixelData, index, number_of_frames=frames))
+def _whole_jpeg(dataset: Dataset, index: int) -> bytes:
+    """The bytes of a lossy JPEG. Its decoders fill up a cut one with grey, so its end mark is looked for.
+
+    Raises:
+        ValueError: cut off.
+    """
+    frame = get_frame(dataset.PixelData, index, number_of_frames=int(dataset.get("NumberOfFrames") or 1))
+    if b"\xff\xd9" not in frame[-16:]:
+        raise ValueError("a JPEG without its end")
+    return frame
 
 
 def _used_bits(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:

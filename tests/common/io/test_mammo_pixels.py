@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import apply_windowing, get_decoder
 from pydicom.uid import (
     JPEG2000,
@@ -208,22 +208,41 @@ def test_lossy_compression_stays_near(tmp_path: Path, syntax: pydicom.uid.UID) -
     np.testing.assert_allclose(read(tmp_path / "lossy.dcm"), plain, atol=0.02)
 
 
-def test_eight_bits_of_jpeg(tmp_path: Path) -> None:
-    pixels = (draw_breast("L") >> 4).astype(np.uint8)
-    bits = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "WindowCenter": 128, "WindowWidth": 256}
-    data = encapsulate([bytes(imagecodecs.jpeg_encode(pixels, level=98))])
-    path = write(tmp_path / "a.dcm", pixels, **bits, PixelData=data)
-    _declare(path, JPEGBaseline8Bit)
-    np.testing.assert_allclose(read(path), pixels / 255, atol=0.05)
+LOSSY = {
+    8: (JPEGBaseline8Bit, {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "WindowCenter": 128}),
+    12: (JPEGExtended12Bit, {}),
+}
 
 
-def test_twelve_bits_of_jpeg(tmp_path: Path) -> None:
-    """The older coding of 12 bits with loss, which pydicom's plugins do not decode."""
-    pixels = draw_breast("L")
-    data = encapsulate([bytes(imagecodecs.jpeg_encode(pixels, level=98, bitspersample=12))])
-    path = write(tmp_path / "a.dcm", pixels, PixelData=data)
-    _declare(path, JPEGExtended12Bit)
-    np.testing.assert_allclose(read(path), pixels / 4095, atol=0.05)
+@pytest.mark.parametrize("bits", [8, 12])
+def test_the_older_jpeg_with_loss(tmp_path: Path, bits: int) -> None:
+    """12 bits of it are what pydicom's plugins do not decode; a cut one would be filled up with grey."""
+    syntax, stated = LOSSY[bits]
+    pixels = draw_breast("L") if bits == 12 else (draw_breast("L") >> 4).astype(np.uint8)
+    coded = bytes(imagecodecs.jpeg_encode(pixels, level=98, bitspersample=bits))
+    path = write(tmp_path / "a.dcm", pixels, WindowWidth=1 << bits, **stated, PixelData=encapsulate([coded]))
+    _declare(path, syntax)
+    np.testing.assert_allclose(read(path), pixels / (2**bits - 1), atol=0.05)
+    write(tmp_path / "a.dcm", pixels, **stated, PixelData=encapsulate([coded[: len(coded) // 2]]))
+    _declare(path, syntax)
+    with pytest.raises(InputError, match=r"^a\.dcm: expected an intact DICOM file, got a damaged one"):
+        read(path)
+
+
+@pytest.mark.parametrize("syntax", [*ENCODERS, RLELossless], ids=lambda uid: uid.name[:24])
+def test_cut_compressed_pixels_are_refused(tmp_path: Path, syntax: pydicom.uid.UID) -> None:
+    """Half of the codestream in an intact file."""
+    pixels = draw_breast("L") + np.random.default_rng(0).integers(0, 90, (96, 64)).astype(np.uint16)
+    image = make_mammogram("L", "CC", pixels)
+    if syntax == RLELossless:
+        image.compress(RLELossless)
+        coded = get_frame(image.PixelData, 0, number_of_frames=1)
+    else:
+        coded = ENCODERS[syntax](pixels)
+    path = write(tmp_path / "a.dcm", pixels, PixelData=encapsulate([coded[: len(coded) // 2]]))
+    _declare(path, syntax)
+    with pytest.raises(InputError, match=r"^a\.dcm: expected an intact DICOM file, got a damaged one"):
+        read(path)
 
 
 def _declare(path: Path, syntax: pydicom.uid.UID) -> None:
