@@ -38,7 +38,7 @@ def match(prediction: Prediction, targets: Sequence[Target]) -> list[Match]:
 
 
 def _assign(logits: torch.Tensor, boxes: torch.Tensor, target: Target) -> Match:
-    cost = _find_cost(logits, boxes, target)
+    cost = find_cost(logits, boxes, target)
     if not cost.isfinite().all():
         raise ClassifierError(
             "detector: expected finite scores and boxes, got NaN or infinity: lower the learning rate"
@@ -47,8 +47,16 @@ def _assign(logits: torch.Tensor, boxes: torch.Tensor, target: Target) -> Match:
     return torch.as_tensor(rows, device=boxes.device), torch.as_tensor(columns, device=boxes.device)
 
 
-def _find_cost(logits: torch.Tensor, boxes: torch.Tensor, target: Target) -> torch.Tensor:
-    """(Q, n)."""
+def find_cost(logits: torch.Tensor, boxes: torch.Tensor, target: Target) -> torch.Tensor:
+    """What it costs that a query answers for a box.
+
+    Args:
+        logits, boxes: (Q, num_classes) and (Q, 4) of one image.
+        target: its n boxes.
+
+    Returns:
+        (Q, n).
+    """
     score = logits.sigmoid()[:, target["labels"]]
     positive = _ALPHA * (1 - score) ** _GAMMA * -torch.log(score + _EPS)
     negative = (1 - _ALPHA) * score**_GAMMA * -torch.log(1 - score + _EPS)

@@ -92,6 +92,16 @@ def test_scales_of_a_padded_batch(loaded, batch) -> None:
     assert positions.shape == (2, 12 * 16 + 48 + 12 + 4, 256)
 
 
+def test_recomputing_the_backbone_changes_nothing() -> None:
+    images = torch.randn(1, 3, 64, 64)
+    networks = [build_focalnet_dino("tiny", queries=5, checkpointed=kept) for kept in (False, True)]
+    networks[1].load_state_dict(networks[0].state_dict())
+    for network in networks:
+        DinoCriterion()(network(images), [NONE])[1].backward()
+    first, second = (network.backbone.body.stem.proj.weight.grad for network in networks)
+    torch.testing.assert_close(first, second)
+
+
 def test_tiny_learns_two_boxes() -> None:
     """After some steps on two pictures the best query of the first is the bright square's box."""
     torch.manual_seed(0)

@@ -14,7 +14,7 @@ from common.errors import ClassifierError, InputError
 from common.networks.focalnet_dino.build import SIZES
 from common.networks.focalnet_dino.criterion import DinoCriterion, match_noised, measure
 from common.networks.focalnet_dino.denoising import block_groups, build_noised_queries
-from common.networks.focalnet_dino.matcher import _find_cost, match
+from common.networks.focalnet_dino.matcher import find_cost, match
 from common.networks.focalnet_dino.outputs import DetectorOutput, Prediction
 from common.networks.focalnet_dino.targets import Target, check_targets
 
@@ -90,7 +90,7 @@ def test_matching_is_the_best_of_all_assignments() -> None:
     target = build_target((0.5, 0.5, 0.2, 0.4), (0.2, 0.3, 0.1, 0.1), (0.7, 0.6, 0.2, 0.2))
     prediction = Prediction(torch.randn(1, 5, 1), torch.rand(1, 5, 4) * 0.3 + 0.3)
     ((queries, boxes),) = match(prediction, [target])
-    cost = _find_cost(prediction.logits[0], prediction.boxes[0], target)
+    cost = find_cost(prediction.logits[0], prediction.boxes[0], target)
     best = min(itertools.permutations(range(5), 3), key=lambda rows: float(cost[list(rows), [0, 1, 2]].sum()))
     assert dict(zip(boxes.tolist(), queries.tolist(), strict=True)) == dict(enumerate(best))
 
@@ -98,7 +98,7 @@ def test_matching_is_the_best_of_all_assignments() -> None:
 def test_cost_is_the_published_sum() -> None:
     """Score 0.5, 0.1 off in x: class 2 (0.25 - 0.75) 0.25 log 2, L1 5 * 0.1, GIoU -2 * 1/3."""
     target = build_target((0.5, 0.5, 0.2, 0.2))
-    cost = _find_cost(torch.zeros(1, 1), torch.tensor([[0.6, 0.5, 0.2, 0.2]]), target)
+    cost = find_cost(torch.zeros(1, 1), torch.tensor([[0.6, 0.5, 0.2, 0.2]]), target)
     assert float(cost) == pytest.approx(-0.25 * math.log(2) + 0.5 - 2 / 3, abs=1e-3)
 
 
@@ -128,6 +128,16 @@ def test_evaluation_output_is_judged_by_its_last_layer() -> None:
     assert set(losses) == {"loss_ce", "loss_bbox", "loss_giou"}
     expected = losses["loss_ce"] + 5 * losses["loss_bbox"] + 2 * losses["loss_giou"]
     torch.testing.assert_close(total, expected)
+
+
+def test_processes_divide_by_their_mean_number_of_boxes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three boxes here and five in the other process: each divides by four."""
+    output = DetectorOutput(torch.zeros(3, 4, 1), torch.full((3, 4, 4), 0.5))
+    alone = DinoCriterion()(output, TARGETS)[1]
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda count: count.add_(5))
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
+    torch.testing.assert_close(DinoCriterion()(output, TARGETS)[1], alone * 3 / 4)
 
 
 def test_numbers_that_are_not_finite_are_refused() -> None:
