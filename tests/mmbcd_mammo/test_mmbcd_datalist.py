@@ -28,10 +28,14 @@ def test_an_entry_is_read(tmp_path: Path) -> None:
     (entry,) = load_datalist(write(tmp_path, row), "training")
     assert entry.image == tmp_path / "a.dcm" and entry.view == "MLO" and entry.malignant is True
     assert entry.boxes == ((1.0, 2.0, 3.0, 4.5),) and entry.age == 51 and entry.vendor is None
-    assert entry.header.history == "synthetic" and entry.has_history and entry.history == TEXT
+    assert (
+        entry.header.history == "synthetic"
+        and entry.history == TEXT
+        and entry.with_history(None).history is None
+    )
     assert "Somebody" not in repr(entry) and "p1" not in repr(entry)
     plain = load_datalist(write(tmp_path, {**ROW, "image": "a.dcm", "history": "", "boxes": []}), "training")
-    assert plain[0].history is None and plain[0].boxes == () and not plain[0].has_history
+    assert plain[0].history is None and plain[0].boxes == ()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +80,9 @@ class Entry:
         """What tells this image from every other."""
         return str(self.image)
 
-    @property
-    def has_history(self) -> bool:
-        return bool(self.history)
+    def with_history(self, history: str | None) -> Entry:
+        """The same mammogram with another text."""
+        return replace(self, history=history)
 
 
 def load_datalist(path: str | Path, part: str) -> list[Entry]:
