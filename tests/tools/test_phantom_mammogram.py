@@ -11,13 +11,14 @@ import pydicom
 import pytest
 from phantoms import mammogram
 from phantoms.encoding import SYNTAXES
+from phantoms.mammo_candidates import WRONG, find_candidates
 from phantoms.mammo_dataset import Population, write_study
 from phantoms.mammo_dicom import write_view
 from phantoms.mammo_film import Film
-from phantoms.mammo_lesions import KINDS, PAINTERS, Lesion
+from phantoms.mammo_lesions import KINDS, MASSES, PAINTERS, Lesion
 from phantoms.mammo_patient import draw_patient
 from phantoms.mammo_shape import VIEWS, ViewShape, draw_view_shape
-from phantoms.mammo_study import take_study
+from phantoms.mammo_study import plan_study, take_study
 from phantoms.mammo_tissue import CELLS, draw_glands, draw_tiles, project_glands
 from phantoms.mammo_vendor import TOP, VENDORS, develop, stamp, store
 from phantoms.mammo_view import take_view
@@ -26,6 +27,7 @@ from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from common.errors import ConfigError
 from common.io.mammogram import read_study
 from mmbcd.datalist import load_datalist
+from mmbcd.given_boxes import read_boxes
 
 SMALL = (160, 128)
 PLACES = np.array([[0.5, 0.3, 0.2], [0.3, -0.4, -0.1], [0.8, 0.1, -0.3]])
@@ -130,15 +132,15 @@ def test_a_seed_is_a_patient_in_every_size():
     assert not np.array_equal(first.breasts["L"].glands, other.breasts["L"].glands)
     small, large = (list(take_study(first, VENDORS[0], size)) for size in (SMALL, (320, 256)))
     for coarse, fine in zip(small, large, strict=True):
-        boxes = [[np.array(box) for _, box in picture.lesions] for picture in (coarse, fine)]
+        boxes = [[np.array(plan.box_px(lesion)) for lesion in plan.lesions] for plan, _ in (coarse, fine)]
         assert all(np.allclose(2 * a, b, atol=1e-3) for a, b in zip(*boxes, strict=True))
-    assert np.array_equal(small[0].shown, next(iter(take_study(again, VENDORS[0], SMALL))).shown)
+    assert np.array_equal(small[0][1], next(iter(take_study(again, VENDORS[0], SMALL)))[1])
 
 
 def test_pictures_are_hung_with_the_chest_wall_outside():
-    for picture in take_study(draw_patient(6), VENDORS[2], SMALL):
-        columns = picture.shown.mean(axis=0)
-        wall, air = (columns[:8].mean(), columns[-8:].mean())[:: 1 if picture.side == "L" else -1]
+    for plan, shown in take_study(draw_patient(6), VENDORS[2], SMALL):
+        columns = shown.mean(axis=0)
+        wall, air = (columns[:8].mean(), columns[-8:].mean())[:: 1 if plan.side == "L" else -1]
         assert wall > 0.1 > 0.02 > air
 
 
@@ -147,13 +149,13 @@ def test_pictures_are_hung_with_the_chest_wall_outside():
 def test_stored_values_become_the_picture_again(tmp_path, vendor, syntax):
     """Modality LUT, VOI and inversion as pydicom does them, against what the maker's station shows."""
     patient = draw_patient(9)
-    picture = list(take_study(patient, vendor, SMALL))[3]
-    write_view(tmp_path / "a.dcm", picture, patient, vendor, syntax)
+    plan, wanted = list(take_study(patient, vendor, SMALL))[3]
+    write_view(tmp_path / "a.dcm", plan, wanted, patient, vendor, syntax)
     dataset = pydicom.dcmread(tmp_path / "a.dcm")
     values = apply_modality_lut(dataset.pixel_array, dataset).astype(np.uint16)
     shown = apply_voi_lut(values, dataset).astype(float) / TOP
     shown = 1 - shown if dataset.PhotometricInterpretation == "MONOCHROME1" else shown
-    assert np.abs(shown - picture.shown).max() < 0.007
+    assert np.abs(shown - wanted).max() < 0.007
     assert dataset.BitsStored == 12
     assert dataset.pixel_array.max() <= TOP
 
@@ -161,7 +163,7 @@ def test_stored_values_become_the_picture_again(tmp_path, vendor, syntax):
 @pytest.mark.parametrize("number", range(len(VENDORS)))
 def test_a_study_is_read_with_its_history(tmp_path, number):
     patient = dataclasses.replace(draw_patient(2), history="Hard lump Lt breast since 2 months." + " x" * 30)
-    entries = write_study(patient, VENDORS[number], "jpegls", SMALL, tmp_path)
+    plans = write_study(patient, VENDORS[number], "jpegls", SMALL, tmp_path)
     study = read_study(tmp_path / "studies" / "phantom_00002")
     assert [(m.laterality, m.view) for m in study.mammograms] == [
         ("R", "CC"),
@@ -172,17 +174,19 @@ def test_a_study_is_read_with_its_history(tmp_path, number):
     assert study.history is not None
     assert study.history.text == patient.history
     assert not study.left_out
-    pictures = {(p.side, p.view): p for p in take_study(patient, VENDORS[number], SMALL)}
+    pictures = {
+        (plan.side, plan.view): (plan, shown) for plan, shown in take_study(patient, VENDORS[number], SMALL)
+    }
     for found in study.mammograms:
-        picture = pictures[found.laterality, found.view]
-        assert np.corrcoef(found.pixels.ravel(), picture.shown.ravel())[0, 1] > 0.99
+        plan, shown = pictures[found.laterality, found.view]
+        assert np.corrcoef(found.pixels.ravel(), shown.ravel())[0, 1] > 0.99
         if VENDORS[number].voi != "none":
-            assert np.abs(found.pixels - picture.shown).mean() < 0.01
+            assert np.abs(found.pixels - shown).mean() < 0.01
         y0, x0, y1, x1 = found.breast_px
-        for _, (left, top, right, bottom) in picture.lesions:
+        for left, top, right, bottom in map(plan.box_px, plan.lesions):
             assert x0 <= (left + right) / 2 <= x1 and y0 <= (top + bottom) / 2 <= y1
-        assert found.source.spacing_mm == pytest.approx((picture.pixel_mm,) * 2)
-    assert len(entries) == 4
+        assert found.source.spacing_mm == pytest.approx((plan.film.pixel_mm,) * 2)
+    assert len(plans) == 4
 
 
 def test_letters_stay_at_their_edge():
@@ -239,7 +243,9 @@ def test_command_line_writes_a_datalist_that_loads(tmp_path, capsys, monkeypatch
     assert all(not entry.boxes for entry in entries if not entry.malignant)
     known = json.loads((tmp_path / "patients.json").read_text())
     assert {row["condition"] for row in known.values()} == {"cancer"}
-    assert len(known["phantom_00003"]["lesions"]) == 4
+    assert {name for row in known.values() for name in row["lesions"]} == {e.image.stem for e in entries}
+    boxes = read_boxes(tmp_path / "boxes.json")
+    assert set(boxes.images) == {entry.image.stem for entry in entries}
 
 
 @pytest.mark.parametrize(
@@ -270,3 +276,22 @@ def test_refusals():
     ):
         with pytest.raises(ConfigError, match=message):
             Population(**{"count": 1, "seed": 0, **change})
+
+
+def test_candidates_hold_most_masses_and_do_not_know_the_label():
+    plans = [plan for seed in range(24) for plan in plan_study(draw_patient(seed), SMALL)]
+    hits: dict[bool, list[bool]] = {True: [], False: []}
+    for plan in plans:
+        rows = find_candidates(plan)
+        assert WRONG - 4 <= len(rows) <= WRONG + 2
+        for lesion in (one for one in plan.lesions if one.kind in MASSES):
+            x0, y0, x1, y1 = plan.box_px(lesion)
+            middles = [(box[:2] + box[2:]) / 2 for box, _ in rows]
+            near = [
+                np.hypot(*(middle - [(x0 + x1) / 2, (y0 + y1) / 2])) < 0.5 * (x1 - x0) for middle in middles
+            ]
+            hits[lesion.malignant].append(any(near))
+            relabelled = [dataclasses.replace(one, malignant=not one.malignant) for one in plan.lesions]
+            again = find_candidates(dataclasses.replace(plan, lesions=tuple(relabelled)))
+            assert all(np.array_equal(a[0], b[0]) and a[1] == b[1] for a, b in zip(rows, again, strict=True))
+    assert all(0.75 < np.mean(found) <= 1 for found in hits.values())

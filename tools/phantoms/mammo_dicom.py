@@ -14,7 +14,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from .ct_series import phantom_uid
 from .encoding import save
 from .mammo_patient import Patient
-from .mammo_study import Picture
+from .mammo_study import Plan
 from .mammo_vendor import Vendor, Voi, store
 
 MAMMOGRAPHY = UID("1.2.840.10008.5.1.4.1.1.1.2")
@@ -28,18 +28,32 @@ SHORT = 64
 """Characters that a LO element takes; longer histories go to an LT."""
 
 
-def write_view(path: Path, picture: Picture, patient: Patient, vendor: Vendor, syntax: str = "none") -> None:
-    """Write one file; `syntax` is one of `encoding.SYNTAXES`. Raises OutputError."""
+def write_view(
+    path: Path, plan: Plan, shown: np.ndarray, patient: Patient, vendor: Vendor, syntax: str = "none"
+) -> None:
+    """Write one file.
+
+    Args:
+        path: of the file.
+        plan: side, view and pixel size.
+        shown: (rows, columns) 0..1, what a display is to show.
+        patient: whose.
+        vendor: its habits.
+        syntax: one of `encoding.SYNTAXES`.
+
+    Raises:
+        OutputError: cannot be written or compressed.
+    """
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     implicit = vendor.implicit and syntax == "none"
     dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-    instance = phantom_uid("mammogram", patient.seed, picture.side, picture.view)
+    instance = phantom_uid("mammogram", patient.seed, plan.side, plan.view)
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = MAMMOGRAPHY
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = instance
-    _set(dataset, _study(patient, vendor) | _acquisition(patient, picture.side, picture.view, vendor))
-    _set(dataset, {name: [f"{picture.pixel_mm:g}"] * 2 for name in vendor.spacing_in})
-    _set(dataset, _history(patient, vendor) | _pixels(store(picture.shown, vendor), vendor))
+    _set(dataset, _study(patient, vendor) | _acquisition(patient, plan.side, plan.view, vendor))
+    _set(dataset, {name: [f"{plan.film.pixel_mm:g}"] * 2 for name in vendor.spacing_in})
+    _set(dataset, _history(patient, vendor) | _pixels(store(shown, vendor), vendor))
     save(dataset, syntax, path)
 
 
@@ -58,7 +72,7 @@ def _study(patient: Patient, vendor: Vendor) -> dict[str, Any]:
         "AccessionNumber": "",
         "ReferringPhysicianName": "",
         "PatientName": "Phantom^Mammogram",
-        "PatientID": patient_name(patient.seed),
+        "PatientID": patient.name,
         "PatientBirthDate": "",
         "PatientSex": "F",
         "PatientAge": f"{patient.age:03d}Y",
@@ -69,11 +83,6 @@ def _study(patient: Patient, vendor: Vendor) -> dict[str, Any]:
         "SoftwareVersions": "phantom",
         "SeriesDescription": "Mammography phantom",
     }
-
-
-def patient_name(seed: int) -> str:
-    """Pseudonym: also the name of the folder."""
-    return f"phantom_{seed:05d}"
 
 
 def _acquisition(patient: Patient, side: str, view: str, vendor: Vendor) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from .mammo_film import Film
 from .mammo_shape import ViewShape
 
 KINDS = ("spiculated", "indistinct", "circumscribed", "distortion", "cyst", "node", "cluster", "specks")
+MASSES = ("spiculated", "indistinct", "circumscribed", "distortion", "cyst")
+"""The kinds that may be the finding of a breast."""
+
 REACH = {"spiculated": 2.6, "distortion": 3.2}
 """Half side of the window to draw in, in radii; 1.6 for the others."""
 

@@ -43,6 +43,11 @@ class Patient:
     breasts: dict[str, Breast]
     history: str | None
 
+    @property
+    def name(self) -> str:
+        """Pseudonym, also the name of the folder."""
+        return f"phantom_{self.seed:05d}"
+
 
 def draw_patient(seed: int, malignant: float | None = None) -> Patient:
     """A patient; the same seed gives the same one, in every picture size.

@@ -10,7 +10,7 @@ import numpy as np
 from .mammo_film import LARGE_PX, Film, draw_film
 from .mammo_lesions import Lesion
 from .mammo_patient import Patient
-from .mammo_shape import VIEWS
+from .mammo_shape import VIEWS, ViewShape
 from .mammo_tables import SIDES
 from .mammo_tissue import Tiles, draw_tiles
 from .mammo_vendor import Vendor, develop, stamp
@@ -20,51 +20,61 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One mammogram as it is hung: chest wall on the left for L, on the right for R.
+class Plan:
+    """How one breast lies on one film; the chest wall is hung on the left for L, on the right for R.
 
     Attributes:
+        name: of the picture's file, without suffix.
         side: "R" or "L".
         view: "CC" or "MLO".
-        pixel_mm: edge of a pixel.
-        shown: (rows, columns) float32, 0 black to 1 white.
-        lesions: each with its box x0, y0, x1, y1 in pixels.
+        film: where millimetres lie, before it is hung.
+        shape: of the breast.
+        lesions: in the breast.
+        seed: of the exposure.
     """
 
+    name: str
     side: str
     view: str
-    pixel_mm: float
-    shown: np.ndarray
-    lesions: tuple[tuple[Lesion, Box], ...]
+    film: Film
+    shape: ViewShape
+    lesions: tuple[Lesion, ...]
+    seed: tuple[int, ...]
+
+    def box_px(self, lesion: Lesion) -> Box:
+        """x0, y0, x1, y1 on the picture as it is hung."""
+        x0, y0, x1, y1 = lesion.box_px(self.film, self.shape)
+        return (
+            (x0, y0, x1, y1) if self.side == "L" else (self.film.columns - x1, y0, self.film.columns - x0, y1)
+        )
 
 
-def take_study(patient: Patient, vendor: Vendor, size_px: tuple[int, int]) -> Iterator[Picture]:
-    """R CC, R MLO, L CC, L MLO of `size_px` (rows, columns)."""
-    tiles = draw_tiles(np.random.default_rng([patient.seed, 41]), max(size_px) > LARGE_PX)
+def plan_study(patient: Patient, size_px: tuple[int, int]) -> list[Plan]:
+    """R CC, R MLO, L CC, L MLO on films of `size_px` (rows, columns); nothing is drawn yet."""
+    plans = []
     for number, (side, view) in enumerate((side, view) for side in SIDES for view in VIEWS):
-        rng = np.random.default_rng([patient.seed, 42, number])
-        film = draw_film(rng, size_px, patient.breasts[side].shapes[view])
-        yield take_picture(patient, side, view, film, tiles, vendor, rng)
+        breast, seed = patient.breasts[side], (patient.seed, 42, number)
+        film = draw_film(np.random.default_rng(seed), size_px, breast.shapes[view])
+        name = f"{patient.name}_{side}_{view}"
+        plans.append(Plan(name, side, view, film, breast.shapes[view], breast.lesions, (*seed, 1)))
+    return plans
 
 
-def take_picture(
-    patient: Patient,
-    side: str,
-    view: str,
-    film: Film,
-    tiles: Tiles,
-    vendor: Vendor,
-    rng: np.random.Generator,
-) -> Picture:
-    """One view on a given film; `rng` is for the exposure."""
-    breast = patient.breasts[side]
-    shown = develop(take_view(breast, view, film, tiles), vendor, film.pixel_mm, rng)
-    boxes = [(lesion, lesion.box_px(film, breast.shapes[view])) for lesion in breast.lesions]
-    if side == "R":
+def take_study(
+    patient: Patient, vendor: Vendor, size_px: tuple[int, int]
+) -> Iterator[tuple[Plan, np.ndarray]]:
+    """Each plan with its picture, (rows, columns) float32, 0 black to 1 white."""
+    tiles = draw_tiles(np.random.default_rng([patient.seed, 41]), max(size_px) > LARGE_PX)
+    for plan in plan_study(patient, size_px):
+        yield plan, take_picture(patient, plan, tiles, vendor)
+
+
+def take_picture(patient: Patient, plan: Plan, tiles: Tiles, vendor: Vendor) -> np.ndarray:
+    """The picture of a plan, as it is hung."""
+    signal = take_view(patient.breasts[plan.side], plan.view, plan.film, tiles)
+    shown = develop(signal, vendor, plan.film.pixel_mm, np.random.default_rng(plan.seed))
+    if plan.side == "R":
         shown = np.ascontiguousarray(shown[:, ::-1])
-        boxes = [
-            (lesion, (film.columns - x1, y0, film.columns - x0, y1)) for lesion, (x0, y0, x1, y1) in boxes
-        ]
     if vendor.marker:
-        stamp(shown, f"{side} {view}", side == "R")
-    return Picture(side, view, film.pixel_mm, shown, tuple(boxes))
+        stamp(shown, f"{plan.side} {plan.view}", plan.side == "R")
+    return shown

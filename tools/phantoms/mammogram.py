@@ -2,10 +2,11 @@
 
     python3 tools/phantoms/mammogram.py --patients 240 --output DIR
 
-writes DIR/studies/phantom_00000/{R_CC,R_MLO,L_CC,L_MLO}.dcm ..., DIR/datalist.json (split by patient, as
-configs/train.json takes it) and DIR/patients.json (condition, maker, every lesion and distractor with its box
-on each picture). A seed always gives the same patient; seeds that were not used are unseen patients. As large
-as from a detector, in all transfer syntaxes:
+writes DIR/studies/phantom_00000/phantom_00000_{R,L}_{CC,MLO}.dcm ..., DIR/datalist.json (split by patient,
+as configs/train.json takes it), DIR/boxes.json (candidates as a detector would give them, with mistakes) and
+DIR/patients.json (condition, maker, every lesion and distractor with its box on each picture). A seed always
+gives the same patient; seeds that were not used are unseen patients. As large as from a detector, in all
+transfer syntaxes:
 
     python3 tools/phantoms/mammogram.py --patients 4 --size 4000x3000 --compress mixed --output DIR
 
