@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
+
+from common.networks.text_folders import write_tiny_folder
+from mmbcd.classifier import Mmbcd
+from mmbcd.network import build_mmbcd
 
 VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 VIEW_CODES = {"CC": ("399162004", "cranio-caudal"), "MLO": ("399368009", "medio-lateral oblique")}
@@ -112,3 +119,31 @@ def find_dicom_errors(path: Path) -> list[str] | None:
         return None
     result = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
     return [line for line in (result.stdout + result.stderr).splitlines() if line.startswith("Error")]
+
+
+def make_network(folder: Path, **options: Any) -> Mmbcd:
+    """The smallest MMBCD with text: two layers of text, a tiny ViT at 64 pixels; seeded, untrained."""
+    write_tiny_folder(folder, ["lump in the left breast", "pain in the right breast", "routine check"] * 3)
+    torch.manual_seed(0)
+    settings = {"vision": "tiny", "text": "tiny", "frozen_blocks": 0, "text_trained_layers": -1} | options
+    return build_mmbcd(text_folder=folder, **settings).eval()
+
+
+def write_boxes(path: Path, boxes: dict[str, list[tuple[float, float, float, float, float]]]) -> Path:
+    """COCO JSON: file name -> boxes (x0, y0, x1, y1, score) of pictures of 64 x 96 pixels."""
+    images, annotations = [], []
+    for number, (name, rows) in enumerate(boxes.items()):
+        images.append({"id": number, "file_name": name, "width": 64, "height": 96})
+        for x0, y0, x1, y1, score in rows:
+            box = {"image_id": number, "bbox": [x0, y0, x1 - x0, y1 - y0], "score": score}
+            annotations.append(box)
+    path.write_text(json.dumps({"images": images, "annotations": annotations}), encoding="utf-8")
+    return path
+
+
+TWO_BOXES = [(10.0, 25.0, 26.0, 41.0, 0.9), (10.0, 55.0, 26.0, 71.0, 0.4)]
+
+
+def make_boxes(names: Iterable[str] = ("R_CC", "L_CC", "R_MLO", "L_MLO")) -> dict[str, Any]:
+    """Two boxes for each view."""
+    return {f"{name}.dcm": TWO_BOXES for name in names}

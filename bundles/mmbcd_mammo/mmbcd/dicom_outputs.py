@@ -87,7 +87,7 @@ def list_findings(record: Mapping[str, Any], headers: Sequence[Dataset]) -> Iter
 
 def _assess(label: str, row: Mapping[str, Any], headers: Sequence[Dataset], site: Site | None) -> Finding:
     amounts = [
-        Amount(name, factor * row[key], unit)
+        Amount(name, round(factor * row[key], 4), unit)
         for name, key, factor, unit in (
             (concepts.PROBABILITY, "probability", 100, concepts.PERCENT),
             (concepts.SCORE, "score", 1, concepts.NO_UNITS),
@@ -103,8 +103,8 @@ def _assess(label: str, row: Mapping[str, Any], headers: Sequence[Dataset], site
 
 def _locate(row: Mapping[str, Any], region: Mapping[str, Any], header: Dataset, site: Site) -> Finding:
     amounts = [
-        Amount(concepts.ATTENTION, 100 * region["attention"], concepts.PERCENT),
-        Amount(concepts.DETECTOR, region["detector_score"], concepts.NO_UNITS),
+        Amount(concepts.ATTENTION, round(100 * region["attention"], 2), concepts.PERCENT),
+        Amount(concepts.DETECTOR, round(region["detector_score"], 4), concepts.NO_UNITS),
     ]
     label = f"{row['name']} region {region['rank']}"
     return Finding(label, concepts.REGION, [header], site, tuple(region["box_px"]), amounts)
