@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pydicom
+from pydicom import config
 from pydicom.dataset import Dataset
 
 from ..errors import InputError
 from .ct_types import StoredFile
 from .dicom_files import open_file
+
+config.settings.reading_validation_mode = config.IGNORE
+# pydicom's warnings about values quote them, names and birth dates among them; what is used is checked here
 
 CT_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.2": "CT",

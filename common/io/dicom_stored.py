@@ -97,15 +97,18 @@ def _same_sign(value: int, dataset: Dataset) -> int:
     return value + whole if not dataset.PixelRepresentation and value < 0 else value
 
 
+def _name(uid: str) -> str:
+    known = UID(uid).name
+    return "an unknown transfer syntax" if known == uid else f"transfer syntax {known}"
+
+
 def check_decoders(transfer_syntaxes: Iterable[str]) -> None:
     """Raises InputError: compressed in a way that no installed package decodes; names the package."""
     for uid in sorted({*transfer_syntaxes} - {""}):
         try:
             decoder = get_decoder(uid)
         except NotImplementedError as error:
-            raise InputError(
-                f"expected a known compression, got transfer syntax {UID(uid).name}: convert the files"
-            ) from error
+            raise InputError(f"expected a known compression, got {_name(uid)}: convert the files") from error
         if not decoder.is_available:
             needs = " or ".join(part.split(" - requires ")[-1] for part in decoder.missing_dependencies)
             raise InputError(f"expected a decoder for {UID(uid).name}, got none: install {needs}")

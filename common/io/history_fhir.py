@@ -128,7 +128,7 @@ def _answer(answer: Resource) -> str:
     for key, value in answer.items():
         if key == "valueBoolean":
             return "yes" if value else "no"
-        if key in ("valueCoding", "valueQuantity"):
+        if key in ("valueCoding", "valueQuantity") and isinstance(value, dict):
             return " ".join(str(value.get(part)) for part in ("display", "value", "unit") if value.get(part))
         if key.startswith("value") and isinstance(value, (str, int, float)):
             return str(value)

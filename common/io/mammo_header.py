@@ -43,6 +43,7 @@ def read_image(file: StoredFile) -> StudyImage:
     try:
         with open_file(file) as stream:
             header = pydicom.dcmread(stream, force=True, stop_before_pixels=True)
+            drop_unreadable(header)
             image = _image(file, flatten_groups(header))
     except InputError:
         raise
@@ -51,6 +52,17 @@ def read_image(file: StoredFile) -> StudyImage:
     if _sop_class(header) in (FOR_PRESENTATION, FOR_PROCESSING, TOMOSYNTHESIS) and not header.get("Rows"):
         raise InputError(damaged(file.name))  # ends within the header
     return image
+
+
+def drop_unreadable(header: Dataset) -> None:
+    """Remove elements whose bytes cannot be understood, so that nobody stumbles over them later."""
+    for tag in list(header.keys()):
+        try:
+            element = header[tag]
+            for item in element.value if element.VR == "SQ" else ():
+                drop_unreadable(item)
+        except Exception:  # pydicom raises anything when a value is read
+            del header[tag]
 
 
 def flatten_groups(header: Dataset) -> Dataset:

@@ -52,7 +52,7 @@ def scan_files(files: list[StoredFile]) -> Scan:
         headers = list(pool.map(read_image, dicom))
     images = [one for one in headers if one.header is not None and one.header.get("Modality")]
     images += [read_picture_image(file, sidecar) for file, sidecar in sidecars.items() if sidecar]
-    used = {id(file) for file in (*dicom, *pictures, *sidecars.values())}
+    used = {id(file) for file in (*(one.file for one in images), *pictures, *sidecars.values())}
     return Scan(
         images=tuple(images),
         bare=tuple(file for file, sidecar in sidecars.items() if sidecar is None),

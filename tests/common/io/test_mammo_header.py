@@ -247,14 +247,42 @@ def test_patients_without_an_id_go_by_their_study(tmp_path: Path, identifier: st
     assert keys[0] != keys[1]
 
 
-@pytest.mark.parametrize("change", ["cut", "wrong value"])
+@pytest.mark.parametrize("change", ["cut", "a number that is none"])
 def test_damaged_headers_are_refused(tmp_path: Path, change: str) -> None:
     path = tmp_path / "a.dcm"
-    image = mammogram()
-    image.NumberOfFrames = 1
-    image.save_as(path, enforce_file_format=True)
+    mammogram(NumberOfFrames=1).save_as(path, enforce_file_format=True)
     content = path.read_bytes()
     place = content.index(b"\x28\x00\x08\x00IS") + 8
     path.write_bytes(content[:500] if change == "cut" else content[:place] + b"xx" + content[place + 2 :])
     with pytest.raises(InputError, match=r"^a\.dcm: expected an intact DICOM file, got a damaged one"):
         read_image(list_files(path)[0])
+
+
+def test_elements_of_unknown_kinds_are_passed_over(tmp_path: Path) -> None:
+    """One on the top level, one inside a sequence."""
+    path = tmp_path / "a.dcm"
+    mammogram().save_as(path, enforce_file_format=True)
+    content = bytearray(path.read_bytes())
+    for tag in (b"\x08\x00\x70\x00LO", b"\x08\x00\x04\x01LO"):
+        place = content.index(tag) + 5
+        content[place] = 0xFF
+    path.write_bytes(bytes(content))
+    image = read_image(list_files(path)[0])
+    assert image.header is not None
+    assert "Manufacturer" not in image.header
+    assert "CodeMeaning" not in image.header.ViewCodeSequence[0]
+    assert image.view == "CC"
+
+
+def test_impossible_values_are_not_quoted_in_logs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    path = tmp_path / "a.dcm"
+    image = mammogram(PatientBirthDate="19600101", PatientSex="F")
+    image.save_as(path, enforce_file_format=True)
+    path.write_bytes(path.read_bytes().replace(b"DA\x08\x0019600101", b"DA\x08\x001.1.1960"))
+    read = read_image(list_files(path)[0])
+    assert read.header is not None
+    assert read.header.PatientBirthDate == "1.1.1960"
+    assert "1960" not in caplog.text
+    assert not [one for one in recwarn if "1960" in str(one.message)]
