@@ -7,7 +7,7 @@ trains the fusion, which starts from nothing, 20 times as fast as the encoders (
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from common.training.trained_part import TrainedPart
 from .classifier import Mmbcd
 from .network import build_mmbcd
 from .regions import Regions
-from .training_data import Samples, TrainingMaterial, TrainingSamples
+from .training_data import Samples, TrainingMaterial
 from .validation import METRIC, ValidationAuc
 from .weights import read_weights, save_weights
 
@@ -118,7 +118,7 @@ def build_optimizer(
     return optimisation.build_optimizer(network, rates=rates, **arguments)
 
 
-def count_steps(dataset: TrainingSamples, batch_size: int) -> int:
+def count_steps(dataset: Sized, batch_size: int) -> int:
     """Steps of an epoch in each process; the last, incomplete batch is left out."""
     return max(1, len(dataset) // process_place()[1] // batch_size)
 

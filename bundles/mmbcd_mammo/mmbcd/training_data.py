@@ -201,29 +201,39 @@ class EpochSampler(DistributedSampler):
     """Places of this epoch and process in random order; `epoch * N + place`, so that no index comes twice.
 
     Args:
-        dataset: N samples.
+        dataset: takes such indices, see `TrainingSamples`.
         seed: of the order.
     """
 
-    def __init__(self, dataset: TrainingSamples, seed: int = 0) -> None:
+    def __init__(self, dataset: Dataset, seed: int = 0) -> None:
         rank, processes = process_place()
-        self.data, self.start = dataset, rank
+        self.count, self.start = len(dataset), rank  # type: ignore[arg-type]
         super().__init__(dataset, num_replicas=processes, rank=rank, seed=seed)
 
     def __len__(self) -> int:
-        return len(self.data) // self.num_replicas
+        return self.count // self.num_replicas
 
     def __iter__(self) -> Iterator[int]:
-        count = len(self.data)
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(count)
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)
         own = order[self.start : len(self) * self.num_replicas : self.num_replicas]
-        return iter((self.epoch * count + own).tolist())
+        return iter((self.epoch * self.count + own).tolist())
 
 
 def build_train_loader(
-    dataset: TrainingSamples, batch_size: int, num_workers: int = 0, seed: int = 0
+    dataset: Dataset,
+    batch_size: int,
+    num_workers: int = 0,
+    seed: int = 0,
+    collate_fn: Callable[..., Any] | None = None,
 ) -> DataLoader:
     """Batches in random order; with torchrun each process has its own share.
+
+    Args:
+        dataset: see `EpochSampler`.
+        batch_size: of each process.
+        num_workers: processes that read.
+        seed: of the order.
+        collate_fn: makes a batch; None: torch's own.
 
     Raises:
         ConfigError: no batch, or fewer mammograms than one batch holds.
@@ -234,4 +244,5 @@ def build_train_loader(
             f"batch_size: expected 1 to the {len(sampler)} mammograms of an epoch, got {batch_size}: lower it"
         )
     workers: dict[str, Any] = {"num_workers": num_workers, "persistent_workers": num_workers > 0}
-    return DataLoader(dataset, batch_size, sampler=sampler, drop_last=True, **workers)
+    settings = {"drop_last": True, "collate_fn": collate_fn, **workers}
+    return DataLoader(dataset, batch_size, sampler=sampler, **settings)
