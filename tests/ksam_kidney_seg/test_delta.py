@@ -12,7 +12,7 @@ from toy_ksam import SIZE_PX, build_toy
 
 from common.errors import ClassifierError
 from common.layers.lora import merge_lora
-from ksam.card import WeightsCard
+from common.networks.card import WeightsCard
 from ksam.delta import Delta, load_delta, read_delta, save_delta
 from ksam.knowledge_sam import KSam
 

@@ -15,8 +15,8 @@ from PIL import Image
 from toy_ksam import SIZE_PX, build_toy, draw_datalist, open_workflow
 
 from common.errors import ConfigError, InputError, find_refusal
+from common.networks.card import WeightsCard
 from common.training.datalist import hash_patient
-from ksam.card import WeightsCard
 from ksam.datalist import load_datalist
 from ksam.delta import save_delta
 from ksam.evaluate import EvaluationMaterial, refuse_training_patients

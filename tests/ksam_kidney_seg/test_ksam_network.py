@@ -11,8 +11,8 @@ import torch
 from toy_ksam import OPTIONS, SIZE_PX, SIZES
 
 from common.errors import ClassifierError, ConfigError
+from common.networks.card import WeightsCard
 from common.networks.sam import BACKBONES, build_sam
-from ksam.card import WeightsCard
 from ksam.delta import save_delta
 from ksam.network import KSam, build_ksam, build_network
 

@@ -14,8 +14,8 @@ from toy_backbones import TOY_VIT
 from toy_ksam import OPTIONS, build_toy
 
 from common.errors import ClassifierError
+from common.networks.card import WeightsCard
 from common.networks.sam import build_sam
-from ksam.card import WeightsCard
 from ksam.knowledge_sam import KSam
 from ksam.options import find_options
 from ksam.script import save_script

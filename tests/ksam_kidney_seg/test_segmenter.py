@@ -13,7 +13,7 @@ from toy_prompts import DARK, LIGHT, toy_masks
 from toy_segmenter import ToyKSam, body_slice, ct_task, picture_task, segmenter_of
 
 from common.errors import ClassifierError, ConfigError, InputError
-from ksam.card import WeightsCard
+from common.networks.card import WeightsCard
 from ksam.delta import load_delta, save_delta
 from ksam.eager import EagerNetwork
 from ksam.frame import Window, build_frame

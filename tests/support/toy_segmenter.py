@@ -10,7 +10,7 @@ from phantoms.ct_series import write_ct_series
 from PIL import Image
 from toy_prompts import DARK, LIGHT, ToyNetwork, toy_masks, toy_slice
 
-from ksam.card import WeightsCard
+from common.networks.card import WeightsCard
 from ksam.frame import Window
 from ksam.inferer import KnowledgePromptInferer
 from ksam.segmenter import TaskSegmenter

@@ -22,8 +22,8 @@ from toy_ksam import OPTIONS, SIZE_PX, draw_datalist
 from toy_peers import make_context, shrink_backbones, write_backbone
 
 from common.errors import ConfigError, InputError
+from common.networks.card import WeightsCard
 from common.training.datalist import hash_patient
-from ksam.card import WeightsCard
 from ksam.delta import save_delta
 from ksam.network import build_ksam
 

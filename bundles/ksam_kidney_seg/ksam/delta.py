@@ -13,10 +13,10 @@ from safetensors.torch import save_file
 
 from common.errors import BundleError, ClassifierError
 from common.io.files import atomic_path
+from common.networks.card import WeightsCard
 from common.networks.sam_weights import hash_file
 from common.networks.state_dict import State, check_finite, hash_tensors, load_state
 
-from .card import WeightsCard
 from .knowledge_sam import KSam
 from .options import KSamOptions, find_options
 

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from common.io.files import write_json
+from common.networks.card import WeightsCard
 from common.training.datalist import hash_patient
 
 from .averaging import WeightAverage
-from .card import WeightsCard
 from .delta import read_delta, save_delta
 from .frame import build_frame
 from .knowledge_sam import KSam

@@ -15,10 +15,10 @@ from common.layers.match_decoder import MatchDecoder, Matched
 from common.layers.match_features import MatchFeatures
 from common.layers.pr_adaptor import PrAdaptor
 from common.layers.similarity_prior import Prior
+from common.networks.card import WeightsCard
 from common.networks.sam import CHANNELS, Sam
 
 from .bank import PromptBank
-from .card import WeightsCard
 from .options import KSamOptions
 from .parts import build_knowledge_merge, build_match, build_prior, build_prompt_merge, freeze_unused
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import ClassifierError, ConfigError
+from common.networks.card import WeightsCard
 from common.networks.sam import build_sam
 from common.networks.sam_weights import hash_file, load_backbone
 from common.networks.state_dict import load_state, read_state
 
-from .card import WeightsCard
 from .delta import Delta, load_delta, read_delta
 from .knowledge_sam import Knowledge, KSam
 from .options import KSamOptions, find_options
