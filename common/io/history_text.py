@@ -75,7 +75,6 @@ def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
         "Control characters were removed from the history.": any(map(_is_hidden, text)),
         "A part headed as reading (findings, impression, conclusion) was left out.": history != line,
         f"Of {len(history)} characters the first {MAX_CHARACTERS} were kept.": len(history) > MAX_CHARACTERS,
-        "The history is not in Latin script.": not _is_latin(history),
     }
     if len(history) > MAX_CHARACTERS:
         history = history[:MAX_CHARACTERS].rpartition(" ")[0] or history[:MAX_CHARACTERS]
@@ -92,9 +91,3 @@ def _plain(character: str) -> str:
     if unicodedata.category(character) == "Cc":
         return " "
     return "" if _is_hidden(character) else character
-
-
-def _is_latin(text: str) -> bool:
-    """At least half of the letters are Latin; true without letters."""
-    letters = [c for c in text if c.isalpha()]
-    return 2 * sum(unicodedata.name(c, "").startswith("LATIN") for c in letters) >= len(letters)
