@@ -39,6 +39,7 @@ _TRANSFORMERS_CLIP = (
     (r"^embeddings\.class_embedding$", "cls_token"),
     (r"^embeddings\.patch_embedding\.", "patch_embed.proj."),
     (r"^embeddings\.position_embedding\.weight$", "pos_embed"),
+    (r"^embeddings\.", ""),
     (r"^encoder\.layers\.", "blocks."),
     (r"\.self_attn\.out_proj\.", ".attn.proj."),
     (r"\.self_attn\.([qkv])_proj\.", r".attn.\1."),

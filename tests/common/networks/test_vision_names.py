@@ -101,6 +101,17 @@ def test_the_vision_half_of_a_whole_clip(tmp_path: Path) -> None:
 
 
 @torch.no_grad()
+def test_published_clips_keep_the_numbers_of_positions(tmp_path: Path) -> None:
+    """`pytorch_model.bin` of openai/clip-vit-*: a table 0, 1, 2, ... that no network has any more."""
+    theirs = randomise(CLIPVisionModelWithProjection(CLIPVisionConfig(**CLIP, projection_dim=16)))
+    state = theirs.state_dict() | {"vision_model.embeddings.position_ids": torch.arange(17)[None]}
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    image = torch.randn(1, 3, 32, 32)
+    ours = load(build_clip_vit(), tmp_path / "pytorch_model.bin")
+    assert_same(ours(image), theirs(image).image_embeds)
+
+
+@torch.no_grad()
 def test_clip_under_openais_names(tmp_path: Path) -> None:
     """The names are written out here from OpenAI's published model; the numbers are transformers'."""
     theirs = randomise(CLIPVisionModelWithProjection(CLIPVisionConfig(**CLIP, projection_dim=16)))
