@@ -41,7 +41,9 @@ def digress(entries: Sequence[Entry], seed: int) -> list[Entry]:
     """Of other organs, one for each study that had a history."""
     rng = np.random.default_rng([seed, 51])
     texts = {(entry.patient, entry.study): str(rng.choice(IRRELEVANT)) for entry in entries}
-    return [_rewrite(entry, lambda _, e=entry: texts[e.patient, e.study]) for entry in entries]
+    return [
+        entry.with_history(texts[entry.patient, entry.study]) if entry.history else entry for entry in entries
+    ]
 
 
 def translate(language: str, entries: Sequence[Entry], seed: int) -> list[Entry]:

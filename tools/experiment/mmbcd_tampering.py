@@ -67,12 +67,12 @@ def build_evaluator(options: argparse.Namespace) -> MammoEvaluator:
 
     from common.errors import find_refusal
 
-    parser = ConfigParser()
-    parser.read_config(BUNDLE / "configs" / "evaluate.json")
+    config = ConfigParser.load_config_file(BUNDLE / "configs" / "evaluate.json")
+    parser = ConfigParser(config)
     own = {"bundle_root": BUNDLE, "datalist": options.datalist, "weights": options.weights}
     given = {name: str(path) for name, path in own.items()} | {"output_dir": str(options.output)}
     try:
-        parser.update(given | read_settings(options.settings, parser.config))
+        parser.update(given | read_settings(options.settings, config))
         return parser.get_parsed_content("evaluator")
     except RuntimeError as error:
         refusal = find_refusal(error)
