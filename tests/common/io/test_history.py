@@ -1,9 +1,8 @@
-"""Histories as text, from headers, and from files told apart by content."""
+"""Histories from headers and files, the latter told apart by content."""
 
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,61 +13,10 @@ from common.errors import InputError
 from common.io import history as history_module
 from common.io.dicom_files import list_files
 from common.io.history import (
-    MAX_CHARACTERS,
     find_history,
-    given_history,
-    history_from_header,
     is_history_file,
     read_history,
 )
-
-CONTROL = "Control characters were removed from the history."
-READING = "A part headed as reading (findings, impression, conclusion) was left out."
-
-
-def test_the_text_stays_out_of_repr_and_logs(caplog: pytest.LogCaptureFixture) -> None:
-    one = given_history("Lump in the left breast")
-    assert one is not None
-    logging.getLogger("x").warning("%s %r", one, [one])
-    assert "Lump" not in caplog.text
-    assert repr(one) == "ClinicalHistory(source='given', length=23)"
-
-
-@pytest.mark.parametrize("text", ["", "  \n", "-", "N/A", "n.a.", "None", "not available", "???", "\0\x1b"])
-def test_a_text_that_says_nothing_is_no_history(text: str) -> None:
-    assert given_history(text) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "clean", "notes"),
-    [
-        ("Lump\r\n left\tbreast ", "Lump left breast", ()),
-        ("Lump\0left\x1b[31m", "Lump left [31m", (CONTROL,)),
-        ("lu\u200bmp\u202e left", "lump left", (CONTROL,)),
-        ("Mu\u0308tter: Brustkrebs", "Mütter: Brustkrebs", ()),
-        ("\u092c\u093e\u090f\u0902 \u0938\u094d\u0924\u0928", None, ()),
-        ("Lump left. IMPRESSION: BI-RADS 5", "Lump left.", (READING,)),
-        ("Findings: mass. Indication: lump left", "Indication: lump left", (READING,)),
-        ("Follow-up of BI-RADS 3, findings in 2020", "Follow-up of BI-RADS 3, findings in 2020", ()),
-    ],
-)
-def test_clean_text(text: str, clean: str | None, notes: tuple[str, ...]) -> None:
-    one = given_history(text)
-    assert one is not None
-    assert one.text == (text if clean is None else clean)
-    assert one.notes == notes
-
-
-def test_a_text_of_reading_alone_is_no_history() -> None:
-    assert given_history("CONCLUSION: malignant. BI-RADS: 5") is None
-
-
-def test_a_hundred_thousand_characters_are_cut() -> None:
-    one = given_history("word " * 20_000)
-    assert one is not None
-    assert one.length == MAX_CHARACTERS - 1
-    assert one.notes == (f"Of 99999 characters the first {MAX_CHARACTERS} were kept.",)
-    assert given_history("x" * 100_000).length == MAX_CHARACTERS  # type: ignore[union-attr]
 
 
 def item(**elements: Any) -> Dataset:
@@ -76,62 +24,6 @@ def item(**elements: Any) -> Dataset:
     for keyword, value in elements.items():
         setattr(dataset, keyword, value)
     return dataset
-
-
-def test_places_in_a_header_in_their_order() -> None:
-    """Each place is filled from the last to the first; the one filled last must win every time."""
-    places: list[tuple[str, Any, str]] = [
-        ("ImagingServiceRequestComments", "a", "(0040,2400) ImagingServiceRequestComments"),
-        ("RequestedProcedureComments", "b", "(0040,1400) RequestedProcedureComments"),
-        ("PatientComments", "c", "(0010,4000) PatientComments"),
-        (
-            "AdmittingDiagnosesCodeSequence",
-            [item(CodeMeaning="d")],
-            "(0008,1084) AdmittingDiagnosesCodeSequence",
-        ),
-        ("AdmittingDiagnosesDescription", ["e", "e2"], "(0008,1080) AdmittingDiagnosesDescription"),
-        ("ReasonForVisit", "f", "(0032,1066) ReasonForVisit"),
-        ("ReasonForStudy", "g", "(0032,1030) ReasonForStudy"),
-        (
-            "RequestAttributesSequence",
-            [item(ReasonForRequestedProcedureCodeSequence=[item(CodeMeaning="h")])],
-            "(0040,100A) ReasonForRequestedProcedureCodeSequence in RequestAttributesSequence",
-        ),
-        (
-            "RequestAttributesSequence",
-            [item(), item(ReasonForTheRequestedProcedure="i")],
-            "(0040,1002) ReasonForTheRequestedProcedure in RequestAttributesSequence",
-        ),
-        (
-            "ReasonForRequestedProcedureCodeSequence",
-            [item(CodeMeaning="j"), item(CodeMeaning="j2")],
-            "(0040,100A) ReasonForRequestedProcedureCodeSequence",
-        ),
-        ("ReasonForTheRequestedProcedure", "k", "(0040,1002) ReasonForTheRequestedProcedure"),
-        ("AdditionalPatientHistory", "l", "(0010,21B0) AdditionalPatientHistory"),
-    ]
-    header = Dataset()
-    for number, (keyword, value, source) in enumerate(places):
-        setattr(header, keyword, value)
-        found = history_from_header(header)
-        assert found is not None
-        letter = "abcdefghijkl"[number]
-        assert found.source == f"DICOM {source}"
-        assert found.text == {"e": "e; e2", "j": "j; j2"}.get(letter, letter)
-
-
-def test_what_was_read_is_never_looked_at() -> None:
-    header = item(
-        AdditionalPatientHistory="n/a",
-        InterpretationText="malignant",
-        Impressions="malignant",
-        ResultsComments="malignant",
-        InterpretationDiagnosisDescription="malignant",
-        ImageComments="malignant",
-        StudyDescription="malignant",
-        RequestedProcedureDescription="bilateral mammography",
-    )
-    assert history_from_header(header) is None
 
 
 def write(folder: Path, name: str, content: str | bytes | dict[str, Any]) -> Path:
