@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from experiment import ksam_ablation, ksam_move, ksam_runs
+from experiment import config_runs, ksam_ablation, ksam_move, ksam_runs
 from toy_ksam import draw_datalist
 
 from common.errors import ConfigError, InputError
@@ -63,7 +63,7 @@ def test_ablation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise AssertionError("a finished row is not repeated")
 
-    monkeypatch.setattr(ksam_runs, "run_config", refuse)
+    monkeypatch.setattr(config_runs.BundleRuns, "run_config", refuse)
     ksam_ablation.main(command)
 
 
@@ -90,8 +90,8 @@ def test_move(tmp_path: Path) -> None:
 
 def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="settings: expected key=value, got 'epochs'"):
-        ksam_runs.read_settings(["epochs"])
-    assert ksam_runs.read_settings(["epochs=3", "backbone=lite", "camera=null"]) == {
+        config_runs.read_settings(["epochs"])
+    assert config_runs.read_settings(["epochs=3", "backbone=lite", "camera=null"]) == {
         "epochs": 3,
         "backbone": "lite",
         "camera": None,
@@ -102,6 +102,6 @@ def test_refusals(tmp_path: Path) -> None:
 
 
 def test_a_run_without_validation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ksam_runs, "run_config", lambda *_: None)
+    monkeypatch.setattr(config_runs.BundleRuns, "run_config", lambda *_: None)
     with pytest.raises(ConfigError, match="expected at least one validation, got none: lower val_interval"):
-        ksam_runs.train(tmp_path, {})
+        ksam_runs.RUNS.train(tmp_path, {})

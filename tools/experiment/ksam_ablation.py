@@ -18,7 +18,7 @@ from typing import Any
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from experiment.command import format_rows
-from experiment.ksam_runs import add_common, evaluate, read_settings, start, train
+from experiment.ksam_runs import RUNS, add_common, read_settings, start
 
 ROWS = {
     "KP": {"km": False, "pm": False},
@@ -41,8 +41,8 @@ def main(arguments: list[str]) -> None:
     found: dict[str, dict[str, Any]] = {}
     for name, switches in ROWS.items():
         folder = options.out / name.lower().replace("+", "_")
-        delta = train(folder / "run", {**training, **switches, "datalist": options.datalist})
-        found[name] = evaluate(folder / "evaluation", delta, options.datalist, testing)
+        delta = RUNS.train(folder / "run", {**training, **switches, "datalist": options.datalist})
+        found[name] = RUNS.evaluate(folder / "evaluation", delta, options.datalist, testing)
     publish(options.out, found)
 
 

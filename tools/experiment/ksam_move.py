@@ -20,7 +20,7 @@ from typing import Any
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from experiment.command import format_rows
-from experiment.ksam_runs import HISTORY, add_common, evaluate, read_settings, start, train
+from experiment.ksam_runs import HISTORY, RUNS, add_common, read_settings, start
 
 INTERVAL = 10
 NOTE = "Mean Dice of validation patients, templates of training patients; epochs on the second task."
@@ -35,14 +35,14 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     shared, testing = read_settings(options.train), read_settings(options.evaluate)
     interval = int(shared.get("val_interval", INTERVAL))
-    first = train(options.out / "first", {**shared, "datalist": options.first})
+    first = RUNS.train(options.out / "first", {**shared, "datalist": options.first})
     moving = {"start_from": str(first), "watch": [str(options.first)], "watch_interval": interval}
-    second = train(options.out / "second", {**shared, **moving, "datalist": options.second})
+    second = RUNS.train(options.out / "second", {**shared, **moving, "datalist": options.second})
     rows = []
     for stage, delta in (("before the move", first), ("after the move", second)):
         for task, datalist in (("first", options.first), ("second", options.second)):
             folder = options.out / f"{task}_{stage.partition(' ')[0]}"
-            result = evaluate(folder, delta, datalist, testing)
+            result = RUNS.evaluate(folder, delta, datalist, testing)
             rows.append(describe(stage, result))
     publish(options.out, rows, read_curves(options.out / "second" / HISTORY))
 
