@@ -123,6 +123,24 @@ def test_the_missing_history_is_learned() -> None:
     assert network.missing is not None and network.missing.grad is not None and network.missing.grad.any()
 
 
+@pytest.mark.parametrize("preset", ["paper", "released_code", "default"])
+@pytest.mark.parametrize("bf16", [False, True])
+def test_everything_that_is_trained_has_a_gradient(preset: str, bf16: bool, files: dict[str, Path]) -> None:
+    """Also where no history is missing, and in mixed precision."""
+    size = 0 if preset == "paper" else 16
+    network = build_mmbcd(**files, **(TOY | {"preset": preset, "projection": size})).train()
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        output = network.fuse(
+            network.encode_rois(rois()),
+            torch.tensor([[1, 1, 0], [1, 0, 0], [1, 1, 1]]),
+            network.encode_text(**network.text.tokenize(["lump", "pain", "lump"])),  # type: ignore[union-attr]
+        )
+    (output.logits.float().sum() + output.image_logits.float().sum()).backward()
+    without = [name for name, value in network.named_parameters() if value.grad is None]
+    assert not without
+    assert all(value.grad.isfinite().all() for value in network.parameters() if value.grad is not None)
+
+
 @pytest.mark.parametrize(
     ("options", "groups", "frozen"),
     [

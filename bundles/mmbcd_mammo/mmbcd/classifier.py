@@ -177,8 +177,8 @@ class Mmbcd(nn.Module):
         there = _to_bool(has_history, (count,), text.device)
         if self.training and self.options.history_dropout:
             there = there & (torch.rand(count, device=text.device) >= self.options.history_dropout)
-        if not torch.jit.is_tracing() and bool(there.all()):
-            return text
+        if not (self.training or torch.jit.is_tracing()) and bool(there.all()):
+            return text  # in training the graph is always the same, as training on several GPUs wants it
         return torch.where(there[:, None], text, self._missing().to(text.dtype))
 
     def _missing(self) -> torch.Tensor:
