@@ -342,6 +342,27 @@ def test_mias(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("mias", source) == 1 and "mdb001.pgm: expected a PGM picture" in capsys.readouterr().err
 
 
+def test_what_training_would_refuse_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "inbreast"
+    rows, common = [], {"Laterality": "R", "View": "MLO", "ACR": 2, "Bi-Rads": 1, "Acquisition date": 2010}
+    headers: dict[int, dict[str, Any]] = {
+        111: {"Modality": "MG", "BurnedInAnnotation": "NO"},
+        222: {"Modality": "MG", "BurnedInAnnotation": "YES"},
+        333: {"Modality": "MG", "BreastImplantPresent": "YES"},
+    }
+    for number, header in headers.items():
+        rows.append({**common, "File Name": number})
+        dicom(source / f"{number}_p{number}_MG_R_ML_ANON.dcm", ImageLaterality="R", **header)
+    rows.append({**common, "File Name": 444})
+    (source / "444_p444_MG_R_ML_ANON.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\2\0\0\0UL\4\0")
+    table(source / "INbreast.csv", rows, ";")
+    assert run("inbreast", source, "--fractions", "1,0,0", "--check") == 0
+    assert [entry.patient for entry in read_all(source)["training"]] == ["p111"]
+    printed = capsys.readouterr().out
+    assert "1 left out: text is burned into the picture" in printed
+    assert "1 left out: an implant is in the picture" in printed and printed.count(" left out") == 3
+
+
 @pytest.mark.parametrize(
     ("layout", "message"),
     [

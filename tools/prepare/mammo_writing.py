@@ -5,18 +5,47 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from common.errors import InputError
+from common.io.ct_types import StoredFile
+from common.io.dicom_files import is_dicom
 from common.io.files import atomic_path
+from common.io.mammo_header import read_image
 from common.training.datalist import PARTS, relative_to
 from mmbcd.datalist import load_datalist
 
 from .mammo_entries import MammoEntry, MammoSet
 from .mammo_histories import template_history
 from .split import Split, draw_parts, read_fractions
+
+
+def leave_out(found: MammoSet) -> MammoSet:
+    """Without the images that reading refuses (implants, magnified views, FOR PROCESSING, damaged headers).
+
+    Headers are read, not pixels.
+    """
+    kept, reasons = [], Counter[str](found.left_out)
+    for entry in tqdm(found.entries, "reading headers", leave=False):
+        reason = find_refusal_of(entry.image)
+        if reason:
+            reasons[reason] += 1
+        else:
+            kept.append(entry)
+    return replace(found, entries=kept, left_out=reasons)
+
+
+def find_refusal_of(image: Path) -> str:
+    """Why a DICOM file is not read; "" where it is, and for pictures."""
+    file = StoredFile(image.name, str(image.parent), lambda: image.open("rb"))
+    try:
+        return read_image(file).reason if is_dicom(file) else ""
+    except InputError:
+        return "a damaged header"
 
 
 def write(found: MammoSet, split: Split, path: Path, histories: str, seed: int) -> str:

@@ -56,6 +56,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--histories", choices=("templated", "none"), default="templated", help="for sets without texts"
     )
+    parser.add_argument(
+        "--check", action="store_true", help="read every header, leave out what training would refuse"
+    )
     return parser.parse_args(arguments)
 
 
@@ -68,7 +71,7 @@ def write_datalist(options: argparse.Namespace) -> None:
     from prepare.mammo_paper import collect_paper
     from prepare.mammo_small import collect_inbreast, collect_mias
     from prepare.mammo_vindr import collect_vindr
-    from prepare.mammo_writing import write
+    from prepare.mammo_writing import leave_out, write
     from prepare.split import Split
 
     collectors = {
@@ -83,6 +86,8 @@ def write_datalist(options: argparse.Namespace) -> None:
     if not options.source.is_dir():
         raise InputError(f"{options.source.name}: expected a folder, got none: correct SOURCE")
     found = collectors[options.layout](options.source.resolve())
+    if options.check:
+        found = leave_out(found)
     split = Split(options.split, options.fractions, options.seed, options.patient)
     print(write(found, split, options.output, options.histories, options.seed))
 
