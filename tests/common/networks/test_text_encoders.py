@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertModel, RobertaModel
+from tokenizers import SentencePieceUnigramTokenizer
+from transformers import (
+    BertConfig,
+    BertModel,
+    RobertaModel,
+    XLMRobertaConfig,
+    XLMRobertaModel,
+    XLMRobertaTokenizer,
+)
 
 from common.engines.tensors import build_tensor_engine
 from common.errors import ClassifierError, ConfigError
@@ -78,6 +86,43 @@ def test_a_tiny_folder_is_the_same_each_time(folder: Path, tmp_path: Path) -> No
     write_tiny_folder(tmp_path, CORPUS)
     for name in ("model.safetensors", "tokenizer.json", "config.json"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_vocabulary_and_merges_alone_are_a_tokenizer(
+    folder: Path, encoder: TextEncoder, tmp_path: Path
+) -> None:
+    """As older folders of RoBERTa have them."""
+    old = copy(folder, tmp_path)
+    model = json.loads((old / "tokenizer.json").read_text())["model"]
+    pairs = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
+    (old / "vocab.json").write_text(json.dumps(model["vocab"]))
+    (old / "merges.txt").write_text("\n".join(["#version: 0.2", *pairs]))
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (old / name).unlink()
+    again = build_text_encoder(old, "tiny")
+    text = ["Lump in the <mask> breast, опухоль"]
+    assert torch.equal(again.tokenize(text)["input_ids"], encoder.tokenize(text)["input_ids"])
+    assert again.tokenizer_sha256 == encoder.tokenizer_sha256
+
+
+def test_xlmr_reads_other_scripts(tmp_path: Path) -> None:
+    corpus = ["Lump in the left breast since 2 months, mother had cancer.", "गांठ बाएं स्तन में", "опухоль груди"]
+    pieces = SentencePieceUnigramTokenizer()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    settings = {"vocab_size": 150, "special_tokens": special, "unk_token": "<unk>", "show_progress": False}
+    pieces.train_from_iterator(corpus * 8, **settings)
+    vocabulary = json.loads(pieces._tokenizer.to_str())["model"]["vocab"]
+    tokenizer = XLMRobertaTokenizer(vocab=[(piece, score) for piece, score in vocabulary])
+    tokenizer.save_pretrained(str(tmp_path))
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = XLMRobertaConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=130, type_vocab_size=1, **sizes
+    )
+    XLMRobertaModel(config, add_pooling_layer=False).save_pretrained(str(tmp_path))
+    encoder = build_text_encoder(tmp_path, "xlmr", trained_layers=1)
+    numbers = encoder.tokenize([f"{text} <mask>" for text in corpus])["input_ids"]
+    assert (numbers == encoder.mask_token_id).sum(dim=1).tolist() == [1, 1, 1]
+    assert not (numbers == encoder.tokenizer.unk_token_id).any()
 
 
 @pytest.mark.parametrize(("layers", "trained"), [(0, 0), (1, 1), (2, 2), (-1, 3)])
