@@ -1,15 +1,15 @@
 """Encoders of pictures, one interface: DINO, DINOv2, ImageNet and CLIP, ViTs and ResNets, all from timm.
 
-| name                        | answers with             | weights from a file; nothing is ever downloaded |
-|-----------------------------|--------------------------|-------------------------------------------------|
-| dino_vits16, _vits8         | class token, 384         | facebook's `dino_*_pretrain.pth`, timm's        |
-| dino_vitb16, _vitb8         | class token, 768         | `*.dino`, transformers' ViTModel                |
-| dinov2_vits14, b14, l14     | class token, 384 to 1024 | facebook's `dinov2_*`, timm, Dinov2Model        |
-| vit_b16                     | class token, 768         | timm's `augreg`, google's ViTModel              |
-| resnet50                    | mean of the map, 2048    | torchvision, timm                               |
-| clip_vit_b16                | CLIP's embedding, 512    | OpenAI's archive or state dict, CLIPModel       |
-| clip_resnet50               | CLIP's embedding, 1024   | OpenAI's archive or state dict                  |
-| tiny, tiny_resnet           | 128, 256; for phantoms   | their own state dicts                           |
+| name                    | answers with             | weights from a file; nothing is ever downloaded |
+|-------------------------|--------------------------|-------------------------------------------------|
+| dino_vits16, _vits8     | class token, 384         | facebook's `dino_*_pretrain.pth`, timm's        |
+| dino_vitb16, _vitb8     | class token, 768         | `*.dino`, transformers' ViTModel                |
+| dinov2_vits14, b14, l14 | class token, 384 to 1024 | facebook's `dinov2_*`, timm, Dinov2Model        |
+| vit_b16                 | class token, 768         | timm's `augreg`, google's ViTModel              |
+| resnet50                | mean of the map, 2048    | torchvision, timm                               |
+| clip_vit_b16            | CLIP's embedding, 512    | OpenAI's archive or state dict, CLIPModel       |
+| clip_resnet50           | CLIP's embedding, 1024   | OpenAI's archive or state dict                  |
+| tiny, tiny_resnet       | 128, 256; for phantoms   | their own state dicts                           |
 """
 
 from __future__ import annotations
