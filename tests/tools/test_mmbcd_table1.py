@@ -145,7 +145,7 @@ def test_refusals_of_the_config(folder: Path, tmp_path: Path) -> None:
         table_rows.read_table(path)
     row = table_rows.Row("a", "a", "x", "clip", {"text": "b"}, {"visoin": "tiny"})
     with pytest.raises(ConfigError, match="a: expected arguments of clip, got .*'vision'"):
-        table_rows.build_peer(row, 3, tmp_path)
+        table_rows.build_peer(row, tmp_path)
     assert table_rows.find_missing(table_rows.Row("a", "a", "x", "llava"), tmp_path) == (
         "no folder was given: name it in the config"
     )

@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def peer(folder: Path) -> ClipPeer:
     torch.manual_seed(0)
-    return build_clip({"text": str(folder)}, 2, "tiny", image_size=CLIP_PX)
+    return build_clip({"text": str(folder)}, "tiny", image_size=CLIP_PX)
 
 
 def make_batch(count: int = 3) -> Batch:
@@ -45,7 +45,7 @@ def test_prompts_are_those_of_equation_4(peer: ClipPeer) -> None:
         "Cancer:No; Indication:",
     ]
     with pytest.raises(ConfigError, match="prompt: expected {answer} and {text} once each, got others"):
-        ClipPeer(peer.network, 2, "Cancer:{answer}")
+        ClipPeer(peer.network, "Cancer:{answer}")
 
 
 def test_embeddings_are_those_of_clip(folder: Path) -> None:
@@ -138,7 +138,7 @@ def test_the_nearer_prompt_wins(peer: ClipPeer) -> None:
 
 
 def test_clips_own_weights_need_no_projection(folder: Path) -> None:
-    built = build_clip({"text": str(folder)}, 2, "tiny", image_size=CLIP_PX)
+    built = build_clip({"text": str(folder)}, "tiny", image_size=CLIP_PX)
     assert tuple(built.network.projection.weight.shape) == (24, 128)
     built.network.vision.name, built.network.vision.size = "clip_vit_b16", 24
     own = ClipNetwork(built.network.vision, built.network.text)

@@ -37,13 +37,11 @@ class Peer(ABC):
     Attributes:
         sees: `REGIONS` or `PICTURE`.
         image_size: S, edge of a region or of the picture in pixels.
-        rois: K, the most regions.
         has_confidence: its scores lie between 0 and 1; otherwise it says yes or no, and has no AUC.
     """
 
     sees: str = REGIONS
     image_size: int
-    rois: int
     has_confidence: bool = True
 
     @abstractmethod

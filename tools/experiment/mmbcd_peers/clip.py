@@ -62,18 +62,17 @@ class ClipPeer(TrainedPeer):
 
     Args:
         network: of pictures and texts.
-        rois: K.
         prompt: with {answer} and {text} once each.
 
     Raises:
         ConfigError: another prompt.
     """
 
-    def __init__(self, network: ClipNetwork, rois: int, prompt: str = PROMPT) -> None:
+    def __init__(self, network: ClipNetwork, prompt: str = PROMPT) -> None:
         if prompt.count("{answer}") != 1 or prompt.count("{text}") != 1:
             raise ConfigError(f"prompt: expected {{answer}} and {{text}} once each, got others: '{PROMPT}'")
         self.network: ClipNetwork = network
-        self.image_size, self.rois, self.prompt = network.vision.image_size, rois, prompt
+        self.image_size, self.prompt = network.vision.image_size, prompt
 
     def write_prompts(self, histories: Sequence[str], labels: Sequence[bool]) -> list[str]:
         """What a mammogram is paired with if its label is as given."""
@@ -115,7 +114,6 @@ def share_targets(texts: Sequence[str]) -> torch.Tensor:
 
 def build_clip(
     files: Mapping[str, str],
-    rois: int,
     vision: str,
     frozen_blocks: int = 0,
     image_size: int = 0,
@@ -125,7 +123,6 @@ def build_clip(
 
     Args:
         files: "vision" (see `build_vision_encoder`), "text" and perhaps "text_weights" (`build_clip_text`).
-        rois: K.
         vision: name of the vision encoder.
         frozen_blocks: of it; 0: all of it is trained.
         image_size: S in pixels; 0: the encoder's own.
@@ -136,4 +133,4 @@ def build_clip(
     """
     encoder = build_vision_encoder(vision, files.get("vision"), frozen_blocks, image_size)
     text = build_clip_text(files["text"], files.get("text_weights"))
-    return ClipPeer(ClipNetwork(encoder, text), rois, prompt)
+    return ClipPeer(ClipNetwork(encoder, text), prompt)

@@ -61,19 +61,21 @@ class LlavaPeer(TrainedPeer):
         reader: tokenizer and sizes.
         prompt: with {image} and {text} once each, in the words of LLaVA-1.5.
         max_tokens: of a history; longer ones are cut at their end.
-        precision: "bf16" (autocast) or "fp32".
+        half: the frozen part is in bf16.
 
     Raises:
         ConfigError: another prompt.
     """
 
-    sees, rois, has_confidence = PICTURE, 1, False
+    sees, has_confidence = PICTURE, False
 
-    def __init__(self, network: Any, reader: Reader, prompt: str = PROMPT, max_tokens: int = 256) -> None:
+    def __init__(
+        self, network: Any, reader: Reader, half: bool, prompt: str = PROMPT, max_tokens: int = 256
+    ) -> None:
         if prompt.count("{image}") != 1 or prompt.count("{text}") != 1:
             raise ConfigError("prompt: expected {image} and {text} once each, got others: correct it")
         self.network: Any = network
-        self.reader, self.prompt, self.max_tokens = reader, prompt, max_tokens
+        self.reader, self.half, self.prompt, self.max_tokens = reader, half, prompt, max_tokens
         self.image_size = reader.image_size
 
     def write_prompts(self, histories: Sequence[str]) -> list[str]:
@@ -84,8 +86,8 @@ class LlavaPeer(TrainedPeer):
             numbers = tokenizer(text, add_special_tokens=False)["input_ids"]
             if len(numbers) > self.max_tokens:
                 text = tokenizer.decode(numbers[: self.max_tokens])
-            asked = self.prompt.replace("{text}", text or NO_HISTORY)
-            prompts.append(asked.replace("{image}", mark * self.reader.patches))
+            asked = self.prompt.replace("{image}", mark * self.reader.patches)
+            prompts.append(asked.replace("{text}", text or NO_HISTORY))
         return prompts
 
     def find_loss(self, batch: Batch) -> torch.Tensor:
@@ -102,7 +104,8 @@ class LlavaPeer(TrainedPeer):
             there[row, :end] = 1
         pixels = self._normalise(batch.crops)
         given = {"input_ids": ids, "attention_mask": there, "pixel_values": pixels, "labels": labels}
-        return self.network(**given, use_cache=False).loss
+        with self._mixed():
+            return self.network(**given, use_cache=False).loss
 
     def score(self, batch: Batch) -> np.ndarray:
         """1 for Yes, 0 for No, NaN for anything else; the most probable words, nothing is drawn."""
@@ -112,15 +115,15 @@ class LlavaPeer(TrainedPeer):
 
     def _ask(self, prompt: str, pixels: torch.Tensor) -> str:
         ids = torch.tensor([self._number(prompt)], device=self.device)
-        said = self.network.generate(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            pixel_values=pixels,
-            max_new_tokens=ANSWER_TOKENS,
-            do_sample=False,
-            pad_token_id=self._padding,
-        )
+        given = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "pixel_values": pixels}
+        words = {"max_new_tokens": ANSWER_TOKENS, "do_sample": False, "pad_token_id": self._padding}
+        with self._mixed():
+            said = self.network.generate(**given, **words)
         return self.reader.tokenizer.decode(said[0, ids.shape[1] :], skip_special_tokens=True)
+
+    def _mixed(self) -> torch.autocast:
+        """What is trained is in fp32, and meets the rest in bf16."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
 
     def _number(self, prompt: str) -> list[int]:
         return list(self.reader.tokenizer(prompt)["input_ids"])
@@ -147,7 +150,6 @@ def read_answer(text: str) -> float:
 
 def build_llava(
     files: Mapping[str, str],
-    rois: int,
     rank: int = 128,
     alpha: int = 256,
     dropout: float = 0.05,
@@ -155,19 +157,19 @@ def build_llava(
     half: bool = True,
     checkpointing: bool = True,
     layers: Sequence[str] = LINEAR,
-    **settings: Any,
+    prompt: str = PROMPT,
+    max_tokens: int = 256,
 ) -> LlavaPeer:
     """LLaVA-1.5 with adapters, from a local folder; the defaults are those of LLaVA's own LoRA recipe.
 
     Args:
         files: "folder" of transformers (llava-1.5-7b-hf), with tokenizer and image processor.
-        rois: MMBCD's K; LLaVA sees the complete mammogram.
         rank, alpha, dropout: of LoRA.
         train_projector: train what is between vision tower and language model too.
         half: keep the frozen part in bf16; what is trained stays in fp32.
-        checkpointing: compute activations again in the backward pass: slower, in a third of the memory.
+        checkpointing: compute activations again in the backward pass: slower, in less memory.
         layers: names of the adapted layers of the language model.
-        **settings: prompt and max_tokens of `LlavaPeer`.
+        prompt, max_tokens: see `LlavaPeer`.
 
     Raises:
         ConfigError: no rank, or layers that there are not.
@@ -199,7 +201,7 @@ def build_llava(
     for value in network.parameters():
         if value.requires_grad:
             value.data = value.data.float()
-    return LlavaPeer(network, reader, **settings)
+    return LlavaPeer(network, reader, half, prompt, max_tokens)
 
 
 def _adapt(base: Any, lora: LoraConfig, checkpointing: bool) -> Any:

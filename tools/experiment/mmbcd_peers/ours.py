@@ -24,7 +24,7 @@ class OwnPeer(Peer):
 
     def __init__(self, network: Mmbcd, patients: Sequence[str]) -> None:
         self.network, self.patients = network, patients
-        self.image_size, self.rois = network.image_size, network.options.rois
+        self.image_size = network.image_size
         self.inferer = MmbcdInferer("torch", "fp32")
 
     def score(self, batch: Batch) -> np.ndarray:
@@ -35,12 +35,11 @@ class OwnPeer(Peer):
         return np.array([np.nan if one is None else one.score for one in found])
 
 
-def build_ours(files: Mapping[str, str], rois: int) -> OwnPeer:
+def build_ours(files: Mapping[str, str]) -> OwnPeer:
     """MMBCD from its files.
 
     Args:
         files: "weights" of `save_weights`, and "vision" and "text" where those need them.
-        rois: K of the other rows; MMBCD's own is in its weights.
 
     Raises:
         ClassifierError: see `build_mmbcd`.

@@ -124,12 +124,11 @@ def find_missing(row: Row, root: Path) -> str | None:
     return None
 
 
-def build_peer(row: Row, rois: int, root: Path) -> Peer:
+def build_peer(row: Row, root: Path) -> Peer:
     """The row's method, untrained where it is to be trained.
 
     Args:
         row: whose files are there.
-        rois: K.
         root: that relative paths start from.
 
     Raises:
@@ -138,5 +137,5 @@ def build_peer(row: Row, rois: int, root: Path) -> Peer:
     """
     module, _, function = FAMILIES[row.family].partition(".")
     builder: Callable[..., Peer] = getattr(import_module(f".{module}", __package__), function)
-    check_arguments(builder, 2, row.arguments, row.id, row.family)
-    return builder({name: str(root / path) for name, path in row.files.items()}, rois, **row.arguments)
+    check_arguments(builder, 1, row.arguments, row.id, row.family)
+    return builder({name: str(root / path) for name, path in row.files.items()}, **row.arguments)

@@ -84,7 +84,7 @@ class RowRunner:
             return found
         training = self.table.training.get(row.family)
         torch.manual_seed(0 if training is None else training.seed)
-        peer = build_peer(row, self.table.regions.get("rois", 8), self.root)
+        peer = build_peer(row, self.root)
         if isinstance(peer, OwnPeer):
             refuse_training_patients(self.material.entries, peer.patients, row.name)
         if isinstance(peer, TrainedPeer):
@@ -107,6 +107,7 @@ class RowRunner:
             "part": self.material.part,
             "regions": self.source.describe(),
             "draws": DRAWS,
+            "seed": self.seed,
         }
         return dict(json.loads(json.dumps(settings)))
 
@@ -115,7 +116,7 @@ class RowRunner:
 
     def _train(self, peer: TrainedPeer, row: Row, folder: Path, settings: Mapping[str, Any]) -> None:
         """In a folder named by the settings, so that others are not taken for these."""
-        marks = {key: value for key, value in settings.items() if key not in ("part", "draws")}
+        marks = {key: value for key, value in settings.items() if key not in ("part", "draws", "seed")}
         name = hashlib.sha256(json.dumps(marks, sort_keys=True).encode()).hexdigest()[:8]
         training, shown = self.table.training[row.family], None
         if training.val_interval is not None:
