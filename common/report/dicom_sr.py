@@ -136,6 +136,11 @@ def check_box(box_px: Sequence[float], header: Dataset, name: str) -> None:
         )
 
 
+def first_frame(header: Dataset) -> list[int] | None:
+    """The frame that is referred to: the first of an image that has frames (2-D views of a tomosynthesis)."""
+    return [1] if "NumberOfFrames" in header else None
+
+
 def closed_outline(box_px: Sequence[float]) -> np.ndarray:
     """(5, 2) corners (column, row) of a box, the first one repeated."""
     x0, y0, x1, y1 = box_px
@@ -213,12 +218,17 @@ def _group(
         "qualitative_evaluations": [hd.sr.QualitativeEvaluation(*pair) for pair in finding.evaluations],
     }
     if finding.box_px is None:
-        sources = [hd.sr.SourceImageForMeasurementGroup.from_source_image(one) for one in finding.images]
+        sources = [
+            hd.sr.SourceImageForMeasurementGroup.from_source_image(one, first_frame(one))
+            for one in finding.images
+        ]
         return hd.sr.MeasurementsAndQualitativeEvaluations(source_images=sources, **common)
     region = hd.sr.ImageRegion(
         graphic_type=hd.sr.GraphicTypeValues.POLYLINE,
         graphic_data=closed_outline(finding.box_px),
-        source_image=hd.sr.SourceImageForRegion.from_source_image(finding.images[0]),
+        source_image=hd.sr.SourceImageForRegion.from_source_image(
+            finding.images[0], first_frame(finding.images[0])
+        ),
     )
     return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(referenced_region=region, **common)
 

@@ -14,7 +14,7 @@ from pydicom.multival import MultiValue
 from pydicom.uid import ExplicitVRLittleEndian
 
 from ..io.files import atomic_path
-from .dicom_sr import check_box, closed_outline
+from .dicom_sr import check_box, closed_outline, first_frame
 from .provenance import (
     MANUFACTURER,
     Algorithm,
@@ -100,6 +100,7 @@ def write_presentation_state(
         state = _state(annotations, header, algorithm, series, instance)
     state.Laterality = ""  # one series for both sides
     _copy_grey_scale(header, state)
+    _name_frame(header, state)
     with atomic_path(path) as temporary:
         state.save_as(temporary, enforce_file_format=True)
     return instance
@@ -121,10 +122,12 @@ def _uids(annotations: Annotations, header: Dataset, algorithm: Algorithm) -> tu
 def _state(
     annotations: Annotations, header: Dataset, algorithm: Algorithm, series: str, instance: str
 ) -> hd.pr.GrayscaleSoftcopyPresentationState:
-    plain = copy.deepcopy(header)  # its grey scale is added afterwards, element by element
-    for keyword in (*_MODALITY_LUT, *_VOI_LUT):
+    plain = copy.deepcopy(header)  # its grey scale and frame are added afterwards, element by element
+    for keyword in (*_MODALITY_LUT, *_VOI_LUT, "NumberOfFrames"):
         if keyword in plain:
             delattr(plain, keyword)
+    for group in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        setattr(plain, group, [Dataset()])  # a reader has copied those of the frame to the top level
     layers = {
         name: hd.pr.GraphicLayer(name, order, display_color=hd.color.CIELabColor.from_rgb(*color))
         for order, (name, color) in enumerate(annotations.layers.items(), 1)
@@ -214,6 +217,16 @@ def _copy_grey_scale(header: Dataset, state: Dataset) -> None:
             item.VOILUTFunction = header.VOILUTFunction
     if len(item):
         state.SoftcopyVOILUTSequence = [item]
+
+
+def _name_frame(header: Dataset, state: Dataset) -> None:
+    """Say which frame is annotated and shown, where the image has frames."""
+    frames = first_frame(header)
+    if frames is None:
+        return
+    for item in (*state.GraphicAnnotationSequence, *state.DisplayedAreaSelectionSequence):
+        for reference in item.get("ReferencedImageSequence", ()):
+            reference.ReferencedFrameNumber = frames[0]
 
 
 def _first(value: Any) -> Any:

@@ -92,6 +92,14 @@ def test_evidence_and_origin(headers: list[Dataset], tmp_path: Path):
     assert report.CodingSchemeIdentificationSequence[0].CodingSchemeDesignator == "99CMB"
 
 
+def test_an_image_with_frames_is_referred_to_by_its_first(headers: list[Dataset], tmp_path: Path):
+    headers[0].SOPClassUID, headers[0].NumberOfFrames = "1.2.840.10008.5.1.4.1.1.13.1.3", 1
+    write(headers, tmp_path / "sr.dcm")
+    (group,) = hd.sr.srread(tmp_path / "sr.dcm").content.get_planar_roi_measurement_groups()
+    assert group.roi.ContentSequence[0].ReferencedSOPSequence[0].ReferencedFrameNumber == 1
+    assert not find_dicom_errors(tmp_path / "sr.dcm")
+
+
 def test_images_of_other_studies_are_evidence_too(headers: list[Dataset], tmp_path: Path):
     headers[3].StudyInstanceUID = "1.2.3"
     write(headers, tmp_path / "sr.dcm")

@@ -63,6 +63,13 @@ def test_boxes_and_words_come_back(tmp_path: Path):
     assert layers == {"REGIONS": 1, "HIGHEST": 2}
 
 
+def test_an_image_with_frames_is_referred_to_by_its_first(tmp_path: Path):
+    state = write(tmp_path, SOPClassUID="1.2.840.10008.5.1.4.1.1.13.1.3", NumberOfFrames=1)
+    for item in state.GraphicAnnotationSequence:
+        assert item.ReferencedImageSequence[0].ReferencedFrameNumber == 1
+    assert not find_dicom_errors(tmp_path / "pr.dcm")
+
+
 def test_evidence_is_the_image(tmp_path: Path):
     state = write(tmp_path)
     (series,) = state.ReferencedSeriesSequence
