@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,15 @@ def test_other_options_are_refused(files: dict[str, Path], tmp_path: Path) -> No
         ClassifierError, match="toy: expected frozen_blocks 3, as it was trained, got 0: build"
     ):
         load_weights(build_mmbcd(**files, **{**PARTLY, "frozen_blocks": 0}), read_weights(path))
+
+
+def test_a_file_with_a_part_of_the_weights_is_refused(files: dict[str, Path], tmp_path: Path) -> None:
+    network = build_mmbcd(**files, **PARTLY)
+    save_weights(network, tmp_path / "toy.safetensors", CARD)
+    whole = read_weights(tmp_path / "toy.safetensors")
+    part = {name: value for name, value in whole.state.items() if name != "missing"}
+    with pytest.raises(ClassifierError, match="toy: expected the tensors of Mmbcd, but it lacks missing"):
+        load_weights(network, replace(whole, state=part))
 
 
 def test_files_of_something_else_are_refused(tmp_path: Path) -> None:

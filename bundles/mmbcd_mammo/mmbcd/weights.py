@@ -118,7 +118,8 @@ def load_weights(network: Mmbcd, weights: TrainedWeights) -> None:
                 "the options of the weights"
             )
     _check_bases(weights, describe_bases(network))
-    frozen = {key: value for key, value in network.state_dict().items() if key not in weights.state}
+    trained = set(trained_names(network))
+    frozen = {key: value for key, value in network.state_dict().items() if key not in trained}
     load_state(network, frozen | weights.state, name)
     network.card = weights.card
 
