@@ -57,6 +57,11 @@ def read_cases(folder: Path) -> list[dict[str, str]]:
     return [dict(zip(head.split(","), line.split(","), strict=True)) for line in lines]
 
 
+def test_the_config_has_what_monai_asks_for(trained: dict[str, Any], tmp_path: Path) -> None:
+    workflow = open_workflow("evaluate.json", "infer", **trained | {"output_dir": tmp_path / "out"})
+    assert workflow.check_properties() == [] and not (tmp_path / "out").exists()
+
+
 def test_everything_is_written(trained: dict[str, Any], tmp_path: Path) -> None:
     found = evaluate(trained, tmp_path)
     assert found["datalist"] | {"licence": "", "histories": ""} == {

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toy_mammo_training import BOXES, draw_datalist, open_workflow
+from toy_mammo_training import BOXES, draw_datalist, open_workflow, run_on_two_processes
 
 from common.errors import ClassifierError, ConfigError, InputError, OutputError, find_refusal
 from common.io.mammogram import read_mammogram
@@ -79,6 +79,20 @@ def test_a_run_leaves_a_detector_that_inference_takes(finished: tuple[dict[str, 
     picture = overrides["datalist"].parent / "training0_L_CC.png"
     found = build_detector(path, k=4)(read_mammogram(picture, "L", "CC"))
     assert 1 <= len(found) <= 4
+
+
+def test_the_config_has_what_monai_asks_for(tmp_path: Path, finished: tuple[dict[str, Any], History]) -> None:
+    overrides = finished[0] | {"output_dir": tmp_path / "run"}
+    workflow = open_workflow("train_detector.json", "train", **overrides)
+    assert workflow.check_properties() == [] and not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_detector(tmp_path: Path) -> None:
+    overrides = overrides_in(tmp_path, epochs=1)
+    run_on_two_processes("train_detector.json", overrides)
+    assert read_detector(tmp_path / "run" / "detector.safetensors").card.version == "1"
+    assert len(run_training(**overrides | {"epochs": 2}, resume=True)) == 2
 
 
 def test_an_interrupted_run_resumes_exactly(

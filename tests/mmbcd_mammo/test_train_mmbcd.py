@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from toy_mammo_training import BUNDLE, open_workflow, training_overrides
+from toy_mammo_training import open_workflow, run_on_two_processes, training_overrides
 
 from common.errors import ConfigError, InputError, find_refusal
 from common.training.datalist import hash_patient
@@ -40,6 +37,11 @@ def run_training(**overrides: Any) -> History:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], History]:
     overrides = training_overrides(tmp_path_factory.mktemp("training"))
     return overrides, run_training(**overrides)
+
+
+def test_the_config_has_what_monai_asks_for(tmp_path: Path, finished: tuple[dict[str, Any], History]) -> None:
+    workflow = open_workflow("train.json", "train", **finished[0] | {"output_dir": tmp_path / "run"})
+    assert workflow.check_properties() == [] and not (tmp_path / "run").exists()
 
 
 def test_history_holds_the_figures_of_validation(finished: tuple[dict[str, Any], History]) -> None:
@@ -156,22 +158,7 @@ def test_encoders_have_a_rate_of_their_own() -> None:
 @pytest.mark.slow
 def test_two_processes_train_and_one_goes_on(tmp_path: Path) -> None:
     overrides = training_overrides(tmp_path, epochs=2, batch_size=4)
-    configs = [str(BUNDLE / "configs" / name) for name in ("train.json", "multi_gpu_train.json")]
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc_per_node=2",
-        "-m",
-        "monai.bundle",
-        "run",
-    ]
-    command += ["--config_file", str(configs), "--bundle_root", str(BUNDLE), "--backend", "gloo"]
-    for key, value in overrides.items():
-        command += [f"--{key}", str(value)]
-    paths = [str(BUNDLE), str(Path(__file__).parents[1] / "support"), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
-    subprocess.run(command, env=environment, check=True, timeout=900, capture_output=True)
+    run_on_two_processes("train.json", overrides)
     history = json.loads((tmp_path / "run" / "history.json").read_text())
     assert len(history) == 2 and all("auc_breast" in row for row in history)
     assert len(run_training(**overrides | {"epochs": 3}, resume=True)) == 3

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -132,3 +135,23 @@ def training_overrides(
         "epochs": 3,
         **changes,
     }
+
+
+def run_on_two_processes(config: str, overrides: Mapping[str, Any]) -> None:
+    """A training config under torchrun with gloo, as the README says."""
+    configs = [str(BUNDLE / "configs" / name) for name in (config, "multi_gpu_train.json")]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc_per_node=2",
+        "-m",
+        "monai.bundle",
+        "run",
+    ]
+    command += ["--config_file", str(configs), "--bundle_root", str(BUNDLE), "--backend", "gloo"]
+    for key, value in overrides.items():
+        command += [f"--{key}", str(value)]
+    paths = [str(BUNDLE), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, env=environment, check=True, timeout=900, capture_output=True)
