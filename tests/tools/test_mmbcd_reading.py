@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from experiment.mmbcd_reading import HEIGHT_PX, main
 from PIL import Image
-from toy_mammo import write_study
+from toy_mammo_files import write_study
 
 
 def test_each_study_is_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

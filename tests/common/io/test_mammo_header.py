@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
-from toy_mammo import make_mammogram
+from toy_mammo_files import make_mammogram
 
 from common.errors import InputError
 from common.io.dicom_files import list_files

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from toy_mammo import draw_breast, write_study
+from toy_mammo_files import draw_breast, write_study
 
 from common.errors import InputError
 from common.io.mammogram import find_studies, read_mammogram, read_study

@@ -26,7 +26,7 @@ from pydicom.uid import (
     JPEGLSNearLossless,
     RLELossless,
 )
-from toy_mammo import draw_breast, make_mammogram
+from toy_mammo_files import draw_breast, make_mammogram
 
 from common.errors import InputError
 from common.io.dicom_files import list_files

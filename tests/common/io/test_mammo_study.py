@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from toy_mammo import draw_breast, make_mammogram, write_study
+from toy_mammo_files import draw_breast, make_mammogram, write_study
 
 from common.errors import InputError
 from common.io.mammo_header import FOR_PROCESSING, PROCESSING_REASON, SECONDARY_CAPTURE, TOMOSYNTHESIS

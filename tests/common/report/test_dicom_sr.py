@@ -12,7 +12,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from toy_mammo import STUDY_UID, VIEWS, find_dicom_errors, make_mammogram
+from toy_mammo_files import STUDY_UID, VIEWS, find_dicom_errors, make_mammogram
 
 from common.errors import InputError
 from common.report import dicom_sr

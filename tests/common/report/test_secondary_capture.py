@@ -8,7 +8,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from toy_mammo import STUDY_UID, VIEWS, find_dicom_errors, make_mammogram
+from toy_mammo_files import STUDY_UID, VIEWS, find_dicom_errors, make_mammogram
 
 from common.errors import InputError, OutputError
 from common.report import secondary_capture
