@@ -45,7 +45,7 @@ def test_settings_reach_the_boxes(mammogram: Mammogram, tmp_path: Path):
 def test_a_detector_is_read_when_it_is_needed(mammogram: Mammogram, tmp_path: Path):
     regions = build_regions(weights=tmp_path / "d.safetensors", rois=3, engine="torch")
     card = WeightsCard("toy detector", "1", "demonstration", "none")
-    save_detector(build_focalnet_dino("tiny"), tmp_path / "d.safetensors", card, (64, 64))
+    save_detector(build_focalnet_dino("tiny"), tmp_path / "d.safetensors", card, (128, 128))
     found = regions(mammogram, 16)
     assert found.crops.shape[1:] == (3, 16, 16) and 1 <= len(found.scores) <= 3
     described = regions.describe()

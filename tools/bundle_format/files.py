@@ -44,7 +44,7 @@ def check_large_files(bundle: Bundle) -> Iterator[str]:
     """Every row has a path inside models/, an https address and a sha256; what is there has that sha256."""
     for row in bundle.large_files:
         path = str(row.get("path", ""))
-        if not re.fullmatch(r"models/[\w.-]+", path):
+        if not re.fullmatch(r"models/([\w-]+/)*[\w.-]+", path):
             yield f"large_files.yml: path '{path}' is not a file in models/"
         if not re.match(r"https://[\w.-]+/", str(row.get("url", ""))):
             yield f"large_files.yml: {path}: url '{row.get('url')}' is not an https address"

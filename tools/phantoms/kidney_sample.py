@@ -24,7 +24,7 @@ SEED = 90_001
 """Beyond every seed of the training population (docs/README.md of the bundle names it)."""
 
 PHASE = "corticomedullary"
-MATRIX, SLICE_MM = 256, 4.0
+MATRIX, SLICE_MM = 512, 4.0
 
 
 def main(arguments: list[str]) -> int:
