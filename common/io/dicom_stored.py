@@ -10,7 +10,14 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.pixels import get_decoder
-from pydicom.uid import UID, ImplicitVRLittleEndian, JPEGBaseline8Bit, JPEGExtended12Bit
+from pydicom.uid import (
+    UID,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+)
 
 from ..errors import InputError
 from .ct_types import StoredFile
@@ -49,16 +56,18 @@ def decode_frame(dataset: Dataset, index: int, rows: int, columns: int) -> np.nd
         Exception: whatever the decoder raises on damaged data.
     """
     syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax in (JPEGBaseline8Bit, JPEGExtended12Bit):
+    if syntax in (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSLossless, JPEGLSNearLossless):
         frame = _whole_jpeg(dataset, index)
-        if int(dataset.BitsStored) > 8:  # none of pydicom's plugins decodes 12 bits with loss
+        if syntax == JPEGExtended12Bit and int(dataset.BitsStored) > 8:  # no plugin of pydicom decodes these
             return imagecodecs.jpeg_decode(frame).reshape(rows, columns)
     pixels, _ = get_decoder(syntax).as_array(dataset, index=index)
     return _used_bits(pixels.reshape(rows, columns), dataset)
 
 
 def _whole_jpeg(dataset: Dataset, index: int) -> bytes:
-    """The bytes of a lossy JPEG. Its decoders fill up a cut one with grey, so its end mark is looked for.
+    """The bytes of a lossy JPEG or a JPEG-LS, whose end mark is looked for.
+
+    Where it was cut the decoders of the one fill it up with grey, that of the other takes minutes to say so.
 
     Raises:
         ValueError: cut off.
