@@ -76,6 +76,30 @@ DEMOS = {
         judged="kidney_phantom_seg.nii.gz",
         weights="bundles/ksam_kidney_seg/models/kidney_phantom_delta.safetensors",
     ),
+    "mmbcd_mammo": Demo(
+        sample="mammograms",
+        option="--study",
+        meanings=(
+            (
+                "*/report.html",
+                "the report: scores, views with their regions (open it in a browser)",
+            ),
+            ("*/overview.png", "the four views as they are hung, the region with most attention in red"),
+            ("*/result.json", "scores, regions and history, with everything that led to them"),
+            ("*/result_sr.dcm", "the same as DICOM Structured Report"),
+            ("*/overview_sc.dcm", "the overview as Secondary Capture, for every viewer"),
+            ("*/*_gsps.dcm", "presentation state: the boxes over an untouched mammogram"),
+            ("*/?_*.png", "a view with its regions"),
+            ("summary.json", "what became of each study"),
+        ),
+        options=(
+            "--vision_weights",
+            "bundles/mmbcd_mammo/models/encoders/focus.safetensors",
+            "--text_folder",
+            "bundles/mmbcd_mammo/models/encoders/minilm",
+        ),
+        weights="bundles/mmbcd_mammo/models/mmbcd.safetensors",
+    ),
 }
 
 
