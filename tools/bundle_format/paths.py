@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from .bundle import Bundle, read_json, walk
 
@@ -36,7 +36,7 @@ def check_named_paths(bundle: Bundle) -> Iterator[str]:
 
     A path is a text with a slash that begins with a folder of the bundle or of the repository, or ends in a
     file suffix. Exempt are what a run makes (paths that begin with one of `RUN_TIME`), what large_files.yml
-    lists, and paths with a placeholder such as NAME.
+    lists with the folders of that, and paths with a placeholder such as NAME.
     """
     for file in sorted([*bundle.path.glob("configs/*.json"), *bundle.path.glob("docs/**/*.md")]):
         if file.suffix == ".json":
@@ -56,7 +56,9 @@ def _exists(bundle: Bundle, token: str) -> bool:
         return True
     if any(part.isupper() and part != "LICENSE" for part in token.split("/")):
         return True
-    if any(row.get("path") == token.removeprefix(f"bundles/{bundle.name}/") for row in bundle.large_files):
+    inside = token.removeprefix(f"bundles/{bundle.name}/")
+    listed = [PurePosixPath(str(row.get("path"))) for row in bundle.large_files]
+    if any(PurePosixPath(inside) in (path, *path.parents[:-1]) for path in listed):
         return True
     folders = (bundle.path / name for name in (".", *BUNDLE_FOLDERS))
     places = (*folders, bundle.repository)
