@@ -19,6 +19,9 @@ from pydicom.valuerep import DA, TM
 from ..errors import InputError
 
 MANUFACTURER = "clinical-monai-bundles"
+DICOM_FOLDER = "dicom"
+"""Where a case's DICOM objects stand, below its other results."""
+
 CODING_SCHEME = "99CMB"
 """Designator of our own codes, for what no public scheme names; private designators begin with 99."""
 

@@ -59,10 +59,11 @@ def expected_labels() -> np.ndarray:
 def test_dicom_folder_leaves_everything(tmp_path):
     files = run(write_ct(tmp_path / "ct"), tmp_path / "out")
     assert {path.name for path in files} == CT_FILES == visible(tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out" / "dicom").iterdir()] == ["ct_seg.dcm"]
     labels = nib.load(tmp_path / "out" / "ct_seg.nii.gz")
     np.testing.assert_array_equal(np.asarray(labels.dataobj), expected_labels()[:, :, None].repeat(5, 2))
     np.testing.assert_allclose(labels.affine, AFFINE)
-    seg = pydicom.dcmread(tmp_path / "out" / "ct_seg.dcm")
+    seg = pydicom.dcmread(tmp_path / "out" / "dicom" / "ct_seg.dcm")
     assert [segment.SegmentLabel for segment in seg.SegmentSequence] == ["dark", "light"]
     assert "not for diagnosis" in (tmp_path / "out" / "report.html").read_text()
 

@@ -37,9 +37,17 @@ BOTH = (("R", "CC"), ("L", "CC"))
 SECRETS = ("Secret", "P-4711", "lump in the left breast", STUDY_UID)
 FILES = {
     *("report.html", "result.json", "overview.png", "R_CC.png", "L_CC.png", "R_MLO.png", "L_MLO.png"),
-    *("result_sr.dcm", "overview_sc.dcm"),
-    *("R_CC_gsps.dcm", "L_CC_gsps.dcm", "R_MLO_gsps.dcm", "L_MLO_gsps.dcm"),
+    *("dicom/result_sr.dcm", "dicom/overview_sc.dcm"),
+    *(f"dicom/{name}_gsps.dcm" for name in ("R_CC", "L_CC", "R_MLO", "L_MLO")),
 }
+
+
+def files_of(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def uids_of(folder: Path) -> dict[str, str]:
+    return {path.name: pydicom.dcmread(path).SOPInstanceUID for path in (folder / "dicom").iterdir()}
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +137,7 @@ def whole(network: Mmbcd, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_a_study_leaves_everything(whole: Run):
     result = whole.record
-    assert {path.name for path in whole.output.iterdir()} == FILES
+    assert files_of(whole.output) == FILES
     assert set(result["files"]) | {"report.html", "result.json"} == FILES
     assert [row["name"] for row in result["images"]] == ["R CC", "L CC", "R MLO", "L MLO"]
     assert (result["weights"]["name"], result["detector"]["name"]) == ("toy", "boxes of boxes.json")
@@ -166,7 +174,7 @@ def test_regions_keep_their_places(whole: Run):
 
 
 def test_the_report_has_regions_and_scores(whole: Run):
-    report = hd.sr.srread(whole.output / "result_sr.dcm")
+    report = hd.sr.srread(whole.output / "dicom" / "result_sr.dcm")
     regions = report.content.get_planar_roi_measurement_groups()
     assert len(regions) == 8 and report.StudyInstanceUID == STUDY_UID
     first = whole.record["images"][0]["regions"][0]
@@ -185,13 +193,13 @@ def test_the_report_has_regions_and_scores(whole: Run):
 
 
 def test_the_capture_is_the_overview(whole: Run):
-    capture = pydicom.dcmread(whole.output / "overview_sc.dcm")
+    capture = pydicom.dcmread(whole.output / "dicom" / "overview_sc.dcm")
     shown = np.asarray(Image.open(whole.output / "overview.png").convert("RGB"))
     np.testing.assert_array_equal(capture.pixel_array, shown)
 
 
 def test_dicom_outputs_belong_to_the_study(whole: Run):
-    for path in whole.output.glob("*.dcm"):
+    for path in (whole.output / "dicom").iterdir():
         written = pydicom.dcmread(path)
         assert written.StudyInstanceUID == STUDY_UID and written.PatientID == "P-4711"
         assert not find_dicom_errors(path)
@@ -209,9 +217,9 @@ def test_calibration_gives_probabilities_and_calls(whole: Run):
 def test_the_same_again_has_the_same_uids(setup: Setup):
     study = write_study(setup.folder / "study", (("L", "CC"),))
     setup.run(study)
-    first = {path.name: pydicom.dcmread(path).SOPInstanceUID for path in setup.output.glob("*.dcm")}
+    first = uids_of(setup.output)
     setup.run(study)
-    assert first == {path.name: pydicom.dcmread(path).SOPInstanceUID for path in setup.output.glob("*.dcm")}
+    assert first == uids_of(setup.output)
     assert len(set(first.values())) == len(first) == 3
 
 
@@ -226,7 +234,7 @@ def test_a_given_history_changes_the_scores(setup: Setup):
         assert one["history_change"] is None and other["history_change"] is not None
     assert given["history"]["text"] == "bilateral lumps"
     assert "bilateral lumps" in (setup.output / "report.html").read_text(encoding="utf-8")
-    report = pydicom.dcmread(setup.output / "result_sr.dcm")
+    report = pydicom.dcmread(setup.output / "dicom" / "result_sr.dcm")
     assert "bilateral lumps" in [item.get("TextValue") for item in report.ContentSequence]
 
 
@@ -241,10 +249,10 @@ def test_a_view_without_regions_has_no_say(setup: Setup):
 def test_no_region_at_all_is_a_result_that_says_so(setup: Setup):
     result = setup.run(write_study(setup.folder / "study", BOTH), boxes=dict.fromkeys(make_boxes(), ()))
     assert result["study"]["score"] is None
-    assert {path.name for path in setup.output.iterdir()} == {name for name in FILES if "MLO" not in name}
+    assert files_of(setup.output) == {name for name in FILES if "MLO" not in name}
     page = (setup.output / "report.html").read_text(encoding="utf-8")
     assert "No result: no region was found in any view" in page
-    assert not find_dicom_errors(setup.output / "result_sr.dcm")
+    assert not find_dicom_errors(setup.output / "dicom" / "result_sr.dcm")
 
 
 def test_one_view_is_a_study(setup: Setup):
@@ -259,7 +267,7 @@ def test_pictures_have_no_dicom_outputs(setup: Setup):
     (setup.folder / "study" / "L_CC.json").write_text('{"laterality": "L", "view": "CC", "history": "lump"}')
     result = setup.run(setup.folder / "study", boxes={"L_CC.png": TWO_BOXES})
     assert result["source"]["format"] == "pictures" and result["history"]["status"] == "used"
-    assert not list(setup.output.glob("*.dcm")) and (setup.output / "L_CC.png").is_file()
+    assert not (setup.output / "dicom").exists() and (setup.output / "L_CC.png").is_file()
 
 
 def test_a_folder_of_studies(setup: Setup):

@@ -18,7 +18,7 @@ from common.io.ct_volume import CtVolume
 from common.io.files import atomic_path, write_json
 from common.io.nifti import write_nifti_mask
 from common.report.dicom_seg import write_dicom_seg
-from common.report.provenance import Algorithm
+from common.report.provenance import DICOM_FOLDER, Algorithm
 from common.report.wording import weights_note
 
 from .measure import SIDE_RULE, find_midline, measure_cup_to_disc, measure_picture, measure_volume
@@ -166,7 +166,7 @@ def write_results(results: Results, output_dir: Path) -> list[Path]:
     files = write_labels(results, output_dir)
     pictures = draw_pictures(results, output_dir)
     record["label_note"] = " ".join([LABEL_NOTE, *describe_families(record["structures"])])
-    record["files"] = [path.name for path in files]
+    record["files"] = [path.relative_to(output_dir).as_posix() for path in files]
     record["versions"] = describe_versions()
     name = "volumes.json" if results.volume is not None else "areas.json"
     write_json(output_dir / name, record)
@@ -181,7 +181,7 @@ def write_labels(results: Results, output_dir: Path) -> list[Path]:
     files = [output_dir / f"{results.case}_seg.nii.gz"]
     write_nifti_mask(results.labels, results.volume, files[0])
     if results.volume.source.format == "DICOM":
-        files.append(output_dir / f"{results.case}_seg.dcm")
+        files.append(output_dir / DICOM_FOLDER / f"{results.case}_seg.dcm")
         _write_seg(results, results.volume, files[1])
     return files
 

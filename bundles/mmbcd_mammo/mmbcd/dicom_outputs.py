@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from common.io.mammogram import MammoSource
 from common.report.dicom_sr import Amount, Finding, Site, Statement, write_measurement_report
 from common.report.gsps import Annotations, Mark, write_presentation_state
-from common.report.provenance import Algorithm
+from common.report.provenance import DICOM_FOLDER, Algorithm
 from common.report.secondary_capture import Capture, write_secondary_capture
 
 from . import concepts
@@ -35,13 +35,13 @@ LAYERS = {"REGIONS": OTHERS, "HIGHEST": HIGHEST}
 def write_dicom(
     record: Mapping[str, Any], sources: Sequence[MammoSource], overview: Path, output_dir: Path
 ) -> list[Path]:
-    """result_sr.dcm, overview_sc.dcm and a presentation state for each view; nothing for PNG and TIFF.
+    """Report, overview and a presentation state for each view, into `dicom/`; nothing for PNG and TIFF.
 
     Args:
         record: content of result.json.
         sources: of the record's images, in their order.
         overview: the PNG that becomes the Secondary Capture.
-        output_dir: folder.
+        output_dir: folder of the study's results.
 
     Raises:
         InputError: headers that DICOM objects cannot follow.
@@ -50,15 +50,15 @@ def write_dicom(
     headers = [source.header for source in sources if source.header is not None]
     if len(headers) < len(sources):
         return []
-    algorithm = describe_algorithm(record)
-    report, capture = output_dir / "result_sr.dcm", output_dir / "overview_sc.dcm"
+    algorithm, folder = describe_algorithm(record), output_dir / DICOM_FOLDER
+    report, capture = folder / "result_sr.dcm", folder / "overview_sc.dcm"
     findings, statements = list(list_findings(record, headers)), list(list_statements(record))
     write_measurement_report(findings, statements, headers, concepts.MAMMOGRAPHY, algorithm, report)
     pixels = np.asarray(Image.open(overview).convert("RGB"))
     write_secondary_capture(Capture(pixels, headers, 1, headline(record)), algorithm, capture)
     states = []
     for number, (row, header) in enumerate(zip(record["images"], headers, strict=True), 1):
-        states.append(output_dir / f"{file_name(row['name'])}_gsps.dcm")
+        states.append(folder / f"{file_name(row['name'])}_gsps.dcm")
         annotations = describe_annotations(row, number, purpose_note(record))
         write_presentation_state(annotations, header, algorithm, states[-1])
     return [report, capture, *states]

@@ -160,7 +160,8 @@ def write_results(results: Results, output_dir: Path) -> list[Path]:
     pictures = draw_pictures(results, output_dir)
     dicom = write_dicom(record, [view.source for view in results.views], pictures["overview"], output_dir)
     record["versions"] = describe_versions()
-    record["files"] = [path.name for path in (*pictures.values(), *dicom)]
+    files = [*pictures.values(), *dicom]
+    record["files"] = [path.relative_to(output_dir).as_posix() for path in files]
     write_json(output_dir / "result.json", record)
     write_report(output_dir / "report.html", record, pictures)
     return [output_dir / "report.html", output_dir / "result.json", *pictures.values(), *dicom]
