@@ -11,9 +11,10 @@ from PIL import Image
 from pydicom.dataset import Dataset
 
 from common.io.mammogram import MammoSource
+from common.report.dicom_object import DICOM_FOLDER
 from common.report.dicom_sr import Amount, Finding, Site, Statement, write_measurement_report
 from common.report.gsps import Annotations, Mark, write_presentation_state
-from common.report.provenance import DICOM_FOLDER, Algorithm
+from common.report.provenance import Algorithm, read_version
 from common.report.secondary_capture import Capture, write_secondary_capture
 
 from . import concepts
@@ -68,7 +69,7 @@ def describe_algorithm(record: Mapping[str, Any]) -> Algorithm:
     """The observer, with what its weights are for in its name: it stands in every list of a PACS."""
     weights = record["weights"]
     name = f"MMBCD, {purpose_note(record)}".rstrip(", ")
-    return Algorithm(name, str(weights["name"]), weights["sha256"])
+    return Algorithm(name, read_version(__file__), weights["sha256"], str(weights["name"]))
 
 
 def list_findings(record: Mapping[str, Any], headers: Sequence[Dataset]) -> Iterator[Finding]:

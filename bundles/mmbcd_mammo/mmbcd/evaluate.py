@@ -29,13 +29,14 @@ from .evaluation_figures import plot_evaluation
 from .evaluation_table import format_groups, format_levels, summarize_groups, summarize_level
 from .inferer import MmbcdInferer
 from .regions import Regions
+from .roi_store import keep_features
 from .samples import build_store, clean_history
 from .scores import LEVELS, check_rule
 from .train import read_training_patients
 
 HISTORIES = ("own", "missing", "shuffled")
 NOT_CLINICAL = "{name}: {purpose} weights, not for diagnosis"
-_CHUNK = 8
+_CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ class MammoEvaluator:
         inferer: runs the network, as in inference.
         output_dir: metrics.json, metrics.md, cases.csv, calibration.json and pictures stand here.
         weights: path of the weights; their training patients are refused.
-        cache_dir: where regions are kept.
+        cache_dir: where regions and their features are kept, so that a second evaluation (other histories,
+            another trained part) takes seconds.
         calibrate: "temperature" or "isotonic", fitted on the validation part; None for none.
         sensitivity: that the operating point reaches on the validation part.
         specificity: at which the sensitivity is stated.
@@ -156,15 +158,16 @@ class MammoEvaluator:
     def score(self, entries: Sequence[Entry], part: str) -> list[CaseScore]:
         """Scores of mammograms, as inference gives them. Raises InputError, OutputError."""
         store = build_store(entries, self.regions, self.network.image_size, self.cache_dir / part).fill()
+        features = keep_features(store, lambda crops: self.inferer.encode(crops, self.network))
+        regions = [
+            torch.from_numpy(np.array(kept[:n])) for kept, n in zip(features, store.counts, strict=True)
+        ]
         texts = self._choose_histories(entries)
         cases: list[CaseScore] = []
         for start in tqdm(range(0, len(entries), _CHUNK), "scoring", leave=False):
-            places = range(start, min(start + _CHUNK, len(entries)))
-            crops = [torch.from_numpy(store[place].crops) for place in places]
-            found = self.inferer.predict(crops, [texts[place] or None for place in places], self.network)
-            cases += [
-                to_case(entries[p], texts[p], prediction) for p, prediction in zip(places, found, strict=True)
-            ]
+            chunk = slice(start, start + _CHUNK)
+            found = self.inferer.fuse(regions[chunk], [text or None for text in texts[chunk]], self.network)
+            cases += map(to_case, entries[chunk], texts[chunk], found)
         return cases
 
     def _choose_histories(self, entries: Sequence[Entry]) -> list[str]:

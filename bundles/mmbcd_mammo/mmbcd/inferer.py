@@ -74,16 +74,33 @@ class MmbcdInferer(Inferer):
         Returns:
             One for each view; None where it has no region.
         """
-        found: list[Prediction | None] = [None] * len(crops)
-        places = [place for place, regions in enumerate(crops) if len(regions)]
+        counts = [len(regions) for regions in crops]
+        if not any(counts):
+            return [None] * len(crops)
+        features = self.encode(torch.cat([regions for regions in crops if len(regions)]), network)
+        return self.fuse(features.split(counts), histories, network)
+
+    @torch.inference_mode()
+    def encode(self, regions: torch.Tensor, network: Mmbcd) -> torch.Tensor:
+        """Features (n, D) of regions (n, 3, S, S), RGB 0..1, by the vision encoder on the engine."""
+        engine = self._engine(network)
+        return torch.cat([engine(part).cpu() for part in regions.split(self.batch_size)])
+
+    @torch.inference_mode()
+    def fuse(
+        self, features: Sequence[torch.Tensor], histories: Sequence[str | None], network: Mmbcd
+    ) -> list[Prediction | None]:
+        """Scores of V views from the features (k, D) of their regions; otherwise as `predict`."""
+        found: list[Prediction | None] = [None] * len(features)
+        places = [place for place, regions in enumerate(features) if len(regions)]
         if not places:
             return found
-        features, present = self._encode([crops[place] for place in places], network)
+        padded, present = _pad([features[place] for place in places])
         text, there = encode_histories([histories[place] for place in places], network)
-        output = network.fuse(features, present, text, there)
+        output = network.fuse(padded, present, text, there)
         scores, alone = to_score(output.logits.numpy()), to_score(output.image_logits.numpy())
         for row, place in enumerate(places):
-            attention = output.attention[row, : len(crops[place])].numpy()
+            attention = output.attention[row, : len(features[place])].numpy()
             found[place] = Prediction(float(scores[row]), float(alone[row]), attention)
         return found
 
@@ -99,16 +116,12 @@ class MmbcdInferer(Inferer):
             self._encoder = network, build_tensor_engine(network.vision, [example], **self.settings)
         return self._encoder[1]
 
-    def _encode(self, crops: Sequence[torch.Tensor], network: Mmbcd) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features (V, K, D) and which are there (V, K); all regions of all views go through together."""
-        counts = [len(regions) for regions in crops]
-        engine, regions = self._engine(network), torch.cat(list(crops))
-        encoded = torch.cat([engine(part).cpu() for part in regions.split(self.batch_size)])
-        features = encoded.new_zeros(len(counts), max(counts), encoded.shape[1])
-        present = torch.zeros(len(counts), max(counts), dtype=torch.bool)
-        for row, part in enumerate(encoded.split(counts)):
-            features[row, : len(part)], present[row, : len(part)] = part, True
-        return features, present
+
+def _pad(features: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features (V, K, D) of views with k regions each, and which are there (V, K)."""
+    padded = nn.utils.rnn.pad_sequence(list(features), batch_first=True)
+    counts = torch.tensor([len(regions) for regions in features])
+    return padded, torch.arange(padded.shape[1]) < counts[:, None]
 
 
 def encode_histories(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from common.folder_run import check_output_dir, run_folder
+from common.folder_run import Finding, check_output_dir, run_folder
 from common.io.mammogram import MammoCase, MammoSource, OpenStudy, find_studies, open_study
 
 from .calibration import Scoring
@@ -201,6 +201,7 @@ class MammoPipeline:
         scoring.check(network.card.sha256)
         self.dataset, self.network, self.regions, self.inferer = dataset, network.eval(), regions, inferer
         self.histories, self.scoring, self.output_dir = histories, scoring, Path(str(output_dir))
+        self.findings: list[Finding] = []
 
     def run(self) -> list[Path]:
         """Process all studies; returns the files written.
@@ -232,6 +233,9 @@ class MammoPipeline:
         seconds = {step: round(b - a, 2) for step, a, b in zip(steps, clock, clock[1:], strict=False)}
         results.record.update(self._describe_run(study) | {"seconds": seconds})
         files = write(results, output_dir)
+        self.findings.append(
+            Finding(case.name, results.headline, results.record["study"]["score"] is None)
+        )
         logger.info("%s: %s", case.name, results.headline)
         return files
 
