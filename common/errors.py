@@ -14,6 +14,14 @@ class InputError(BundleError):
     """The image, slide, study, annotation or datalist cannot be used."""
 
 
+class NoEligibleError(InputError):
+    """Nothing that the bundle reads is there."""
+
+
+class SeveralEligibleError(InputError):
+    """More than one thing that the bundle reads is there, and nothing says which."""
+
+
 class ClassifierError(BundleError):
     """The network, its head, its description or its weights do not fit together."""
 

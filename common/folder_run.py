@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,21 @@ from .errors import BundleError, ConfigError, InputError
 from .io.files import write_json
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the result of a case says.
+
+    Attributes:
+        case: its name.
+        headline: one line of plain words, nothing about the patient's identity.
+        empty: the result is valid and says that nothing was found.
+    """
+
+    case: str
+    headline: str
+    empty: bool
 
 
 def run_folder(

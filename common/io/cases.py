@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, NoEligibleError
 from .ct_types import StoredFile
 from .dicom_ct import scan_files
 from .dicom_files import is_dicom, list_files
@@ -57,7 +57,7 @@ def find_cases(path: str | Path) -> list[Case]:
     ]
     cases = alone + _dicom_cases(path, dicom, bool(alone))
     if not cases:
-        raise InputError(
+        raise NoEligibleError(
             f"{path.name}: expected cases (DICOM CT, zip, NIfTI, NRRD, pictures), got {len(files)} others: "
             "check the path"
         )

@@ -7,7 +7,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import NoEligibleError
 from .ct_types import CtVolume, SliceSource, Source, StoredFile
 from .dicom_files import is_dicom, list_files
 from .dicom_header import CT_CLASSES, Instance, read_instance
@@ -44,7 +44,7 @@ def scan(path: Path) -> tuple[list[Instance], tuple[str, ...]]:
     files = list_files(path)
     dicom = [file for file in files if is_dicom(file)]
     if not dicom:
-        raise InputError(
+        raise NoEligibleError(
             f"{path.name}: expected a CT (DICOM, zip, NIfTI, NRRD), got {_others(len(files))}: check the path"
         )
     instances = scan_files(dicom)

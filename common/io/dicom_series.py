@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, NoEligibleError, SeveralEligibleError
 from .dicom_header import CT_CLASSES, Instance
 
 _LEFT_OUT_TYPES = {
@@ -123,7 +123,7 @@ def choose_series(
         )
     usable = [one for one in series if not one.reason]
     if not usable:
-        raise InputError(f"{name}: expected a CT series, got {_summary(series)}: give another folder")
+        raise NoEligibleError(f"{name}: expected a CT series, got {_summary(series)}: give another folder")
     refuse_mixture(usable, name)
     ranked = sorted(usable, key=lambda one: _rank(one, usable), reverse=True)
     return ranked[0], _choice_notes(ranked, series)
@@ -150,7 +150,8 @@ def _named(series: list[Series], name: str, wanted: str) -> Series:
     fits = [one for one in fits if not one.reason] or fits
     if len(fits) != 1:
         known = ", ".join(one.label for one in series)
-        raise InputError(
+        refusal = SeveralEligibleError if fits else NoEligibleError
+        raise refusal(
             f"{name}: expected series '{wanted}' once, got {len(fits)} among {known}: name one of them"
         )
     if fits[0].reason.startswith("not CT") or fits[0].reason == "in colour":

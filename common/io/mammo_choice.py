@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..errors import InputError
+from ..errors import InputError, NoEligibleError
 from .mammo_header import PROCESSING_REASON
 from .mammo_types import SIDES, UNKNOWN_VIEW, StudyImage
 
@@ -66,7 +66,7 @@ def _choose_visit(
     """Key of the visit, and a note where there was a choice. Raises InputError."""
     wanted = [one for one in readable if study is None or study in (one.study, _study_uid(one))]
     if not wanted:
-        raise InputError(_nothing(images, readable, name))
+        raise NoEligibleError(_nothing(images, readable, name))
     visits: dict[str, list[StudyImage]] = {}
     for one in wanted:
         visits.setdefault(one.study, []).append(one)

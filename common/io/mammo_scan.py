@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, NoEligibleError
 from .cases import stem, unique_names
 from .ct_types import StoredFile
 from .dicom_files import is_dicom, list_files
@@ -86,7 +86,7 @@ def find_studies(path: str | Path) -> list[MammoCase]:
     zips = [Path(file.folder) / file.name for file in files if _is_zip(file)] if path.is_dir() else []
     scan = scan_files([file for file in files if not _is_zip(file)])
     if not scan.mammograms and not zips:
-        raise InputError(no_mammogram(path.name, scan))
+        raise NoEligibleError(no_mammogram(path.name, scan))
     refuse_mixed_folders(scan, path.name)
     patients = list(dict.fromkeys(one.patient for one in scan.mammograms))
     if len(patients) == 1 and not zips:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, NoEligibleError
 from ..transforms.breast import find_breast
 from .ct_types import StoredFile
 from .dicom_files import is_dicom
@@ -88,7 +89,7 @@ def open_study(path: str | Path | MammoCase, study: str | None = None) -> OpenSt
         raise InputError(f"{case.path.name}: expected a study, got no such path: check it")
     scan = scan_files(list(case.files) or list_case_files(case.path))
     if not scan.mammograms:
-        raise InputError(no_mammogram(case.path.name, scan))
+        raise NoEligibleError(no_mammogram(case.path.name, scan))
     refuse_mixed_folders(scan, case.path.name)
     chosen = choose(scan.images, case.path.name, study)
     history, refused = _find_history(chosen, scan)
@@ -101,6 +102,12 @@ def open_study(path: str | Path | MammoCase, study: str | None = None) -> OpenSt
         study_uid=_uid(chosen.images[0], "StudyInstanceUID"),
         notes=chosen.notes,
     )
+
+
+def list_visits(case: MammoCase) -> list[int]:
+    """Mammograms that can be read in each study of a case. Raises InputError: damaged files."""
+    scan = scan_files(list(case.files) or list_case_files(case.path))
+    return list(Counter(one.study for one in scan.images if not one.reason).values())
 
 
 def _find_history(chosen: Choice, scan: Scan) -> tuple[ClinicalHistory | None, tuple[str, ...]]:

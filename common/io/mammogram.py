@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .mammo_scan import find_studies
-from .mammo_study import OpenStudy, open_study, read_mammogram, read_study
+from .mammo_study import OpenStudy, list_visits, open_study, read_mammogram, read_study
 from .mammo_types import (
     UNKNOWN_VIEW,
     VIEWS,
@@ -24,6 +24,7 @@ __all__ = [
     "OpenStudy",
     "StudyImage",
     "find_studies",
+    "list_visits",
     "open_study",
     "read_mammogram",
     "read_study",

@@ -9,7 +9,7 @@ import openslide
 import pydicom
 from pydicom.errors import InvalidDicomError
 
-from ..errors import InputError
+from ..errors import InputError, NoEligibleError
 from .pictures import PLAIN_SUFFIXES
 
 WSI_SOP_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"
@@ -44,7 +44,7 @@ def find_slides(folder: str | Path) -> list[Path]:
     slides += [folder] if len(series) == 1 and not slides else series
     slides += [p for p in entries if p.is_dir() and len(_series_or_none(p)) == 1]
     if not slides:
-        raise InputError(f"{folder.name}: expected a folder with slides, got none: check the path")
+        raise NoEligibleError(f"{folder.name}: expected a folder with slides, got none: check the path")
     return sorted(slides)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import ConfigError
-from common.folder_run import check_output_dir, run_folder
+from common.folder_run import Finding, check_output_dir, run_folder
 from common.io.cases import Case, find_cases
 from common.io.ct_volume import CtVolume, read_ct
 from common.io.photographs import read_rgb
@@ -44,6 +44,10 @@ class CaseDataset:
     def cases(self) -> list[Case]:
         """Raises InputError: the path does not exist, or nothing readable is in it."""
         return find_cases(self.path)
+
+    def stands_alone(self, cases: Sequence[Case]) -> bool:
+        """Whether the results stand in the output folder itself, not in one of the case."""
+        return len(cases) == 1 and cases[0].path == self.path
 
     def __len__(self) -> int:
         return len(self.cases())
@@ -172,6 +176,7 @@ class SegmentationPipeline:
         self.dataset, self.segmenter = dataset, segmenter
         self.output_dir = Path(str(output_dir))
         self.keep_largest = keep_largest
+        self.findings: list[Finding] = []
 
     def run(self) -> list[Path]:
         """Process all cases; returns the files written.
@@ -181,7 +186,7 @@ class SegmentationPipeline:
         """
         cases = self.dataset.cases()
         check_output_dir(self.output_dir, self.dataset.path)
-        if len(cases) == 1 and cases[0].path == self.dataset.path:
+        if self.dataset.stands_alone(cases):
             return self.run_case(cases[0], self.output_dir)
         names = [case.name for case in cases]
         return run_folder(names, lambda number, folder: self.run_case(cases[number], folder), self.output_dir)
@@ -200,6 +205,7 @@ class SegmentationPipeline:
         seconds["all but writing"] = time.perf_counter() - started
         results.record["seconds"] = {step: round(value, 2) for step, value in seconds.items()}
         files = write(results, output_dir)
+        self.findings.append(Finding(case.name, results.headline, results.record["empty"]))
         logger.info("%s: %s", case.name, results.headline)
         return files
 

@@ -233,9 +233,7 @@ class MammoPipeline:
         seconds = {step: round(b - a, 2) for step, a, b in zip(steps, clock, clock[1:], strict=False)}
         results.record.update(self._describe_run(study) | {"seconds": seconds})
         files = write(results, output_dir)
-        self.findings.append(
-            Finding(case.name, results.headline, results.record["study"]["score"] is None)
-        )
+        self.findings.append(Finding(case.name, results.headline, results.record["study"]["score"] is None))
         logger.info("%s: %s", case.name, results.headline)
         return files
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 
 from common.engines import Engine, build_feature_engine
 from common.errors import BundleError, ConfigError, InputError
+from common.folder_run import Finding
 from common.geometry import parse_scale
 from common.io.files import write_json
 from common.io.slide import Slide, find_slides, open_slide
@@ -26,7 +27,7 @@ from .inferer import ScaleSearchInferer, SearchResult
 from .network import PatchClassifier
 from .pictures import read_panels
 from .results import Results, describe_class_map, describe_search, write_results
-from .verdict import DECIDED
+from .verdict import DECIDED, NO_FIT
 
 THUMBNAIL_PX = 2048
 logger = logging.getLogger(__name__)
@@ -78,6 +79,14 @@ class SlideDataset:
     def paths(self) -> list[Path]:
         """Raises InputError: the path does not exist, or no slide is in the folder."""
         return find_slides(self.path)
+
+    def stands_alone(self, paths: Sequence[Path]) -> bool:
+        """Whether the results stand in the output folder itself, not in one of the slide."""
+        return not self.path.is_dir() or (len(paths) == 1 and paths[0] == self.path)
+
+    def name_outputs(self, paths: Sequence[Path]) -> dict[str, Path]:
+        """Folder name of each slide."""
+        return name_outputs(paths)
 
     def __len__(self) -> int:
         return len(self.paths())
@@ -179,6 +188,7 @@ class SlidePipeline:
         self.class_map = class_map
         self.engine_options = {"engine": engine, "precision": precision, "device": str(device)}
         self._engine: Engine | None = None
+        self.findings: list[Finding] = []
 
     @property
     def engine(self) -> Engine:
@@ -195,14 +205,14 @@ class SlidePipeline:
             BundleError: the only slide was refused; or, after all slides of a folder were tried, some were.
         """
         paths = self.dataset.paths()
-        if not self.dataset.path.is_dir() or (len(paths) == 1 and paths[0] == self.dataset.path):
+        if self.dataset.stands_alone(paths):
             return self.run_slide(paths[0], self.output_dir)
         return self._run_folder(paths)
 
     def _run_folder(self, paths: list[Path]) -> list[Path]:
         written: list[Path] = []
         rows: list[dict[str, Any]] = []
-        for name, path in name_outputs(paths).items():
+        for name, path in self.dataset.name_outputs(paths).items():
             try:
                 files = self.run_slide(path, self.output_dir / name)
                 rows.append({"slide": path.name, "folder": name, "status": "done", "files": len(files)})
@@ -232,7 +242,9 @@ class SlidePipeline:
         results.scale["seconds"] = {**prediction.seconds, "all": round(time.perf_counter() - started, 1)}
         files = write(results, self.inferer, output_dir, self.class_map)
         shutil.rmtree(workdir, ignore_errors=True)
-        logger.info("%s: %s", path.name, results.scale["verdict"]["sentence"])
+        verdict = results.scale["verdict"]
+        self.findings.append(Finding(path.name, verdict["sentence"], verdict["decision"] == NO_FIT))
+        logger.info("%s: %s", path.name, verdict["sentence"])
         return files
 
 
@@ -256,7 +268,7 @@ def write(
     return write_results(results, inferer.spec.labels, output_dir, settings.min_area_um2)
 
 
-def name_outputs(paths: list[Path]) -> dict[str, Path]:
+def name_outputs(paths: Sequence[Path]) -> dict[str, Path]:
     """Folder name of each slide: its stem, or its whole name where two stems are the same."""
     stems = [path.stem for path in paths]
     return {path.stem if stems.count(path.stem) == 1 else path.name: path for path in paths}
