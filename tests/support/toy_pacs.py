@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import os
 import sys
 from pathlib import Path
 
+import requests
+from pacs.command import Command, parse_template
+from pacs.dicomweb import DicomWeb
+from pacs.state import State
+from pacs.study import StudyRunner
+from pacs.watcher import Rules, Watcher
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
@@ -70,3 +77,21 @@ def write_command(folder: Path, before: str = "") -> tuple[str, Path]:
     script.write_text(COMMAND.replace("old = ", f"{before}\nold = "), encoding="utf-8")
     runs.touch()
     return f"{sys.executable} -I -S {script} {{input}} {{output}} {runs}", runs
+
+
+def build_watcher(url: str, folder: Path, command: str, said: list[str], **rules: object) -> Watcher:
+    """A watcher that takes CT studies at once; what it says goes into a list."""
+    folder.mkdir(exist_ok=True)
+    usual = {"description": None, "since": None, "late_days": 7, "quiet_s": 0.0, "interval_s": 1.0}
+    retries = {"attempts": 3, "first_wait_s": 0.0}
+    with (folder / "watch.lock").open("w") as lock:
+        handle = os.dup(lock.fileno())
+    runner = StudyRunner(
+        server=DicomWeb(url, requests.Session(), 5),
+        state=State(folder / "state.sqlite"),
+        command=Command(parse_template(command), 60, handle),
+        modality="CT",
+        work=folder / "work",
+        min_free_gb=0.0,
+    )
+    return Watcher(runner, Rules(**{**usual, **retries, **rules}), said.append)  # type: ignore[arg-type]

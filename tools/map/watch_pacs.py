@@ -23,8 +23,8 @@ from typing import Any, NoReturn
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-import _venv  # noqa: E402
-from _base import ROOT, UNREACHABLE_STATUS, ToolError, lock, run_tool  # noqa: E402
+import _venv
+from _base import ROOT, UNREACHABLE_STATUS, ToolError, lock, run_tool
 
 
 def main(arguments: list[str]) -> int:

@@ -1,0 +1,257 @@
+"""The watcher is killed (SIGKILL) at every moment; what it goes on from loses nothing and doubles nothing.
+
+The UIDs of the toy command's results are new in every run: results that are stored twice would be seen.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import pytest
+from dicomweb_server import FakeServer, serve
+from toy_pacs import RESULTS, build_instance, build_watcher, study_uid, write_command
+
+WATCHER = Path(__file__).resolve().parents[3] / "tools" / "map" / "watch_pacs.py"
+CODE = str(WATCHER.parent / "pacs")
+STUDIES, IMAGES = 2, 3
+FIRST_STUDY = 12
+"""Requests until the first study is done: nine to find and fetch, one to store, two to look."""
+
+
+def fill(fake: FakeServer) -> None:
+    """Two studies of three images."""
+    for study in range(STUDIES):
+        for number in range(IMAGES):
+            fake.add(build_instance(study, number))
+
+
+def check_nothing_lost_or_doubled(fake: FakeServer, folder: Path, kills: int = 1) -> None:
+    """Each study has the results of one run, all images, and nothing else; no work is left.
+
+    Args:
+        fake: the server.
+        folder: of the test.
+        kills: times that the watcher was killed: each may cost one more run, and not more.
+    """
+    for study in range(STUDIES):
+        found = [one for one in fake.headers() if one.StudyInstanceUID == study_uid(study)]
+        assert sum(one.Modality == "CT" for one in found) == IMAGES
+        assert sum(one.Modality == "OT" for one in found) == RESULTS
+    assert len(fake.headers()) == STUDIES * (IMAGES + RESULTS)
+    assert len((folder / "runs.txt").read_text().splitlines()) <= STUDIES + kills
+    assert not list((folder / "state" / "work").iterdir())
+
+
+def cycle(url: str, folder: Path, command: str) -> list[str]:
+    """One cycle of a new watcher. Returns the states of all studies after it."""
+    watcher = build_watcher(url, folder / "state", command, [], attempts=100)
+    watcher.try_cycle()
+    states = [row.state for row in watcher.state.all()]
+    watcher.state.close()
+    os.close(watcher.runner.command.lock)
+    return states
+
+
+def run_in_child(work: Callable[[], object]) -> int:
+    """Run in a fork of this process. Returns its exit status; -9 when it was killed."""
+    child = os.fork()
+    if child == 0:
+        work()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def trace_lines(on_line: Callable[[], None]) -> None:
+    """Call for every line of the watcher's own code that is about to run."""
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable | None:
+        if not frame.f_code.co_filename.startswith(CODE):
+            return None
+        if event == "line":
+            on_line()
+        return trace
+
+    sys.settrace(trace)
+
+
+def kill_at(line: int) -> None:
+    """Kill this process before the line with this number is run."""
+    left = [line]
+
+    def count() -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    trace_lines(count)
+
+
+def count_lines(folder: Path) -> int:
+    """Lines of the watcher's code that a cycle over two studies runs."""
+    reader, writer = os.pipe()
+
+    def work() -> None:
+        total = [0]
+
+        def count() -> None:
+            total[0] += 1
+
+        trace_lines(count)
+        cycle(fake.url, folder, command)
+        sys.settrace(None)
+        os.write(writer, str(total[0]).encode())
+
+    folder.mkdir()
+    with serve(folder / "pacs") as fake:
+        fill(fake)
+        command, _ = write_command(folder)
+        assert run_in_child(work) == 0
+    return int(os.read(reader, 20))
+
+
+def kill_and_go_on(folder: Path, line: int) -> None:
+    """Kill at a line, start again until all is done, and look at what is there."""
+    folder.mkdir()
+    with serve(folder / "pacs") as fake:
+        fill(fake)
+        command, _ = write_command(folder)
+
+        def work() -> None:
+            kill_at(line)
+            cycle(fake.url, folder, command)
+
+        assert run_in_child(work) == -signal.SIGKILL
+        wait_for_command(folder)
+        states = cycle(fake.url, folder, command)
+        assert states == ["done"] * STUDIES
+        check_nothing_lost_or_doubled(fake, folder)
+        stored = fake.uids()
+        assert cycle(fake.url, folder, command) == states and fake.uids() == stored
+
+
+def wait_for_command(folder: Path) -> None:
+    """As a new start does: wait until a command that was left has ended."""
+    subprocess.run(["flock", str(folder / "state" / "watch.lock"), "true"], check=True, timeout=60)
+
+
+def test_killed_at_some_lines(tmp_path: Path) -> None:
+    """A few of the moments of the slow test."""
+    lines = count_lines(tmp_path / "count")
+    assert lines > 200
+    for line in random.Random(0).sample(range(lines), 6):
+        kill_and_go_on(tmp_path / f"line_{line}", line)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_killed_at_every_line(tmp_path: Path) -> None:
+    """Every line of the watcher's own code that two studies make it run."""
+    lines = count_lines(tmp_path / "count")
+    for line in range(lines):
+        kill_and_go_on(tmp_path / f"line_{line}", line)
+    print(f"killed at each of {lines} lines")
+
+
+@contextmanager
+def started(fake: FakeServer, folder: Path, command: str, *more: str) -> Iterator[subprocess.Popen]:
+    """The service as a hospital starts it."""
+    words = ["--state", str(folder / "state"), "--url", fake.url, "--modality", "CT", "--command", command]
+    times = [
+        "--quiet",
+        "0",
+        "--interval",
+        "1",
+        "--attempts",
+        "1000",
+        "--first-wait",
+        "0",
+        "--min-free-gb",
+        "0",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, str(WATCHER), *words, *times, *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_killed_at_every_request(tmp_path: Path) -> None:
+    """The server kills the watcher when its request has come, before it answers; what it was sent counts."""
+    for number in range(1, FIRST_STUDY + 1):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with serve(folder / "pacs") as fake:
+            fill(fake)
+            command, _ = write_command(folder)
+            child = os.fork()
+            if child == 0:
+                time.sleep(0.05)
+                cycle(fake.url, folder, command)
+                os._exit(0)
+
+            def kill(count: int, _: str, child: int = child, number: int = number) -> None:
+                if count == number:
+                    os.kill(child, signal.SIGKILL)
+
+            fake.on_request = kill
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+            assert cycle(fake.url, folder, command) == ["done"] * STUDIES
+            check_nothing_lost_or_doubled(fake, folder)
+
+
+def test_a_command_that_a_killed_watcher_left_ends_before_a_new_one_begins(tmp_path: Path) -> None:
+    """Two runs of one study never overlap."""
+    wait = "open(runs + '.begun', 'a').write('x')\nwhile not os.path.exists(runs + '.go'): time.sleep(0.01)"
+    command, runs = write_command(tmp_path, wait + "\nopen(runs + '.ended', 'a').write('x')")
+    begun, go, ended = (runs.with_name(f"runs.txt.{name}") for name in ("begun", "go", "ended"))
+    with serve(tmp_path / "pacs") as fake:
+        fake.add(build_instance(0, 0))
+        with started(fake, tmp_path, command):
+            wait_until(begun.exists)
+        with started(fake, tmp_path, command, "--once") as process:
+            assert process.stdout is not None
+            assert "a command that a killed one left, is at work here" in process.stdout.readline()
+            assert begun.read_text() == "x" and not ended.exists()
+            go.touch()
+            said, _ = process.communicate(timeout=60)
+    assert begun.read_text() == ended.read_text() == "xx"
+    assert "was cut short: begins anew" in said and len(fake.stored) == RESULTS
+
+
+def wait_until(ready: Callable[[], bool]) -> None:
+    """Wait at most a minute."""
+    until = time.monotonic() + 60
+    while not ready():
+        assert time.monotonic() < until, "waited for a minute"
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_killed_at_random_times(tmp_path: Path) -> None:
+    """The real service, killed 40 times while it works through two studies again and again."""
+    chance = random.Random(1)
+    command, _ = write_command(tmp_path, "time.sleep(0.3)")
+    with serve(tmp_path / "pacs") as fake:
+        fill(fake)
+        for _ in range(40):
+            with started(fake, tmp_path, command):
+                time.sleep(chance.uniform(0.5, 3))
+        with started(fake, tmp_path, command, "--once") as process:
+            process.communicate(timeout=120)
+        check_nothing_lost_or_doubled(fake, tmp_path, kills=40)
