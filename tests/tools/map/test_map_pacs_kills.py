@@ -5,8 +5,10 @@ The UIDs of the toy command's results are new in every run: results that are sto
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,24 +72,24 @@ def run_in_child(work: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def trace_lines(on_line: Callable[[], None]) -> None:
-    """Call for every line of the watcher's own code that is about to run."""
+def trace_lines(on_line: Callable[[tuple[str, int]], None]) -> None:
+    """Call with file and number for every line of the watcher's own code that is about to run."""
 
     def trace(frame: FrameType, event: str, _: object) -> Callable | None:
         if not frame.f_code.co_filename.startswith(CODE):
             return None
         if event == "line":
-            on_line()
+            on_line((frame.f_code.co_filename, frame.f_lineno))
         return trace
 
     sys.settrace(trace)
 
 
-def kill_at(line: int) -> None:
-    """Kill this process before the line with this number is run."""
-    left = [line]
+def kill_at(moment: int) -> None:
+    """Kill this process before it runs the line with this number, in the order of running."""
+    left = [moment]
 
-    def count() -> None:
+    def count(_: tuple[str, int]) -> None:
         left[0] -= 1
         if left[0] < 0:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -95,38 +97,37 @@ def kill_at(line: int) -> None:
     trace_lines(count)
 
 
-def count_lines(folder: Path) -> int:
-    """Lines of the watcher's code that a cycle over two studies runs."""
-    reader, writer = os.pipe()
+def find_moments(folder: Path) -> list[int]:
+    """The first and the last time that each line of the code is run in a cycle over two studies."""
+    noted = folder / "lines.json"
 
     def work() -> None:
-        total = [0]
-
-        def count() -> None:
-            total[0] += 1
-
-        trace_lines(count)
+        lines: list[tuple[str, int]] = []
+        trace_lines(lines.append)
         cycle(fake.url, folder, command)
         sys.settrace(None)
-        os.write(writer, str(total[0]).encode())
+        noted.write_text(json.dumps(lines))
 
     folder.mkdir()
     with serve(folder / "pacs") as fake:
         fill(fake)
         command, _ = write_command(folder)
         assert run_in_child(work) == 0
-    return int(os.read(reader, 20))
+    lines = [tuple(line) for line in json.loads(noted.read_text())]
+    first = {line: moment for moment, line in reversed(list(enumerate(lines)))}
+    last = {line: moment for moment, line in enumerate(lines)}
+    return sorted({*first.values(), *last.values()})
 
 
-def kill_and_go_on(folder: Path, line: int) -> None:
-    """Kill at a line, start again until all is done, and look at what is there."""
+def kill_and_go_on(folder: Path, moment: int) -> None:
+    """Kill at a moment, start again until all is done, and look at what is there."""
     folder.mkdir()
     with serve(folder / "pacs") as fake:
         fill(fake)
         command, _ = write_command(folder)
 
         def work() -> None:
-            kill_at(line)
+            kill_at(moment)
             cycle(fake.url, folder, command)
 
         assert run_in_child(work) == -signal.SIGKILL
@@ -145,40 +146,29 @@ def wait_for_command(folder: Path) -> None:
 
 def test_killed_at_some_lines(tmp_path: Path) -> None:
     """A few of the moments of the slow test."""
-    lines = count_lines(tmp_path / "count")
-    assert lines > 200
-    for line in random.Random(0).sample(range(lines), 6):
-        kill_and_go_on(tmp_path / f"line_{line}", line)
+    moments = find_moments(tmp_path / "count")
+    assert len(moments) > 200
+    for moment in random.Random(0).sample(moments, 6):
+        kill_and_go_on(tmp_path / f"at_{moment}", moment)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_killed_at_every_line(tmp_path: Path) -> None:
-    """Every line of the watcher's own code that two studies make it run."""
-    lines = count_lines(tmp_path / "count")
-    for line in range(lines):
-        kill_and_go_on(tmp_path / f"line_{line}", line)
-    print(f"killed at each of {lines} lines")
+    """The first and the last time that each line of the watcher's own code is run for two studies."""
+    for moment in find_moments(tmp_path / "count"):
+        kill_and_go_on(tmp_path / f"at_{moment}", moment)
+        shutil.rmtree(tmp_path / f"at_{moment}")
 
 
 @contextmanager
 def started(fake: FakeServer, folder: Path, command: str, *more: str) -> Iterator[subprocess.Popen]:
     """The service as a hospital starts it."""
     words = ["--state", str(folder / "state"), "--url", fake.url, "--modality", "CT", "--command", command]
-    times = [
-        "--quiet",
-        "0",
-        "--interval",
-        "1",
-        "--attempts",
-        "1000",
-        "--first-wait",
-        "0",
-        "--min-free-gb",
-        "0",
-    ]
+    times = ["--quiet", "0", "--interval", "1", "--first-wait", "0"]
+    limits = ["--attempts", "1000", "--min-free-gb", "0"]
     process = subprocess.Popen(
-        [sys.executable, str(WATCHER), *words, *times, *more],
+        [sys.executable, str(WATCHER), *words, *times, *limits, *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
