@@ -5,52 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 import highdicom as hd
 import numpy as np
-from highdicom.seg import Segmentation, SegmentDescription
+from highdicom.seg import Segmentation
 from pydicom.dataset import Dataset
-from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code
-from pydicom.uid import ExplicitVRLittleEndian
 
-from ..errors import InputError, OutputError
+from ..errors import InputError
 from ..io.ct_types import CtVolume
-from ..io.files import atomic_path
-from .provenance import MANUFACTURER, Algorithm, building, content_uid, describe_equipment, long_string
+from .dicom_object import SEG, describe_object, save_object
+from .provenance import MANUFACTURER, Algorithm, building, content_uid
 from .seg_sources import source_headers
+from .segments import SegStructure, describe_segment, recount
 
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
 """Raised when the same masks would be written in another way, so that their UIDs change too."""
-
-SERIES_OFFSET = 9000
-"""Series number of the SEG: this plus the number of the CT's series (choice: above any scanner's)."""
-
-ANATOMICAL_STRUCTURE = Code("91723000", "SCT", "Anatomical Structure")
-"""Category of every segment (CID 7150), and the type of one without a concept of its own."""
-
-
-class Concept(Protocol):
-    """A coded concept, such as SCT 50403003 "Structure of cortex of kidney"."""
-
-    @property
-    def scheme(self) -> str: ...
-    @property
-    def value(self) -> str: ...
-    @property
-    def meaning(self) -> str: ...
-
-
-class SegStructure(Protocol):
-    """What a segment says about itself: name, concept and RGB colour 0..255."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def code(self) -> Any: ...
-    @property
-    def color(self) -> tuple[int, int, int]: ...
 
 
 def write_dicom_seg(
@@ -86,9 +55,8 @@ def write_dicom_seg(
     uids = _uids(ordered, structures, volume, algorithm)
     with building(volume.source.name, "a DICOM SEG", "use NIfTI"):
         dataset = _segmentation(headers, planes, structures, ordered, volume, algorithm, uids)
-    _recount(dataset, ordered, Path(path).name)
-    with atomic_path(path) as temporary:
-        dataset.save_as(temporary, enforce_file_format=True)
+    recount(dataset, sum(int(mask.sum()) for mask in ordered), Path(path).name)
+    save_object(dataset, headers[0], path)
     return uids[1]
 
 
@@ -150,60 +118,17 @@ def _segmentation(
     uids: tuple[str, str],
 ) -> Segmentation:
     empty = not any(mask.any() for mask in masks)
+    title = f"Segmentation: {', '.join(one.name for one in structures)}"
     return Segmentation(
         source_images=headers,
         pixel_array=planes[:1] if empty and len(headers) == len(planes) else planes,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[
-            _segment(number, structure, algorithm, bool(mask.any()))
+            describe_segment(number, structure, algorithm, bool(mask.any()))
             for number, (structure, mask) in enumerate(zip(structures, masks, strict=True), 1)
         ],
-        series_instance_uid=uids[0],
-        series_number=SERIES_OFFSET + (volume.source.series_number or 0),
-        sop_instance_uid=uids[1],
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=long_string(algorithm.name),
-        software_versions=long_string(algorithm.version),
-        device_serial_number=algorithm.serial_number,
         content_label="SEGMENTATION",
         content_description="Automatic segmentation" + (": nothing was found" if empty else ""),
         omit_empty_frames=not empty,
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        contributing_equipment=[describe_equipment(algorithm, "Automatic segmentation of a CT")],
-        specific_character_set="ISO_IR 192",
-        series_description=long_string(f"Segmentation: {', '.join(one.name for one in structures)}"),
+        **describe_object(SEG, algorithm, uids, title, "Automatic segmentation of a CT"),
     )
-
-
-def _segment(number: int, structure: SegStructure, algorithm: Algorithm, found: bool) -> SegmentDescription:
-    code = structure.code
-    concept = ANATOMICAL_STRUCTURE if code is None else Code(code.value, code.scheme, code.meaning)
-    red, green, blue = structure.color
-    segment = SegmentDescription(
-        segment_number=number,
-        segment_label=long_string(structure.name),
-        segmented_property_category=ANATOMICAL_STRUCTURE,
-        segmented_property_type=concept,
-        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-        algorithm_identification=hd.AlgorithmIdentificationSequence(
-            name=long_string(algorithm.name),
-            family=codes.DCM.ArtificialIntelligence,
-            version=long_string(algorithm.version),
-            parameters={"weights_sha256": algorithm.weights_sha256} if algorithm.weights_sha256 else None,
-        ),
-        display_color=hd.color.CIELabColor.from_rgb(red, green, blue),
-    )
-    segment.SegmentDescription = "automatic" if found else "automatic; nothing was found"
-    return segment
-
-
-def _recount(dataset: Dataset, masks: Sequence[np.ndarray], name: str) -> None:
-    """Raises OutputError: the stored bits are not as many as those of the masks."""
-    pixels = int(dataset.NumberOfFrames) * int(dataset.Rows) * int(dataset.Columns)
-    stored = int(
-        np.unpackbits(np.frombuffer(dataset.PixelData, np.uint8), count=pixels, bitorder="little").sum()
-    )
-    wanted = sum(int(mask.sum()) for mask in masks)
-    if stored != wanted:
-        raise OutputError(f"{name}: expected {wanted} voxels in the DICOM SEG, got {stored}: report this")

@@ -11,25 +11,13 @@ from typing import Any
 import highdicom as hd
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
-from pydicom.uid import ExplicitVRLittleEndian
 
-from ..io.files import atomic_path
-from .dicom_sr import check_box, closed_outline, first_frame
-from .provenance import (
-    MANUFACTURER,
-    Algorithm,
-    building,
-    complete_header,
-    content_uid,
-    describe_equipment,
-    long_string,
-)
+from .dicom_object import GSPS, describe_object, save_object
+from .provenance import MANUFACTURER, Algorithm, building, complete_header, content_uid, long_string
+from .sr_content import check_box, closed_outline, first_frame
 
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
 """Raised when the same annotations would be written in another way, so that their UIDs change too."""
-
-SERIES_NUMBER = 9300
-"""Of the presentation states (choice: above any scanner's)."""
 
 _MODALITY_LUT = ("ModalityLUTSequence", "RescaleIntercept", "RescaleSlope", "RescaleType")
 _VOI_LUT = ("VOILUTSequence", "WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction")
@@ -95,15 +83,14 @@ def write_presentation_state(
     for mark in annotations.marks:
         check_box(mark.box_px, header, mark.text)
     header = complete_header(header)
-    series, instance = _uids(annotations, header, algorithm)
+    uids = _uids(annotations, header, algorithm)
     with building("annotations", "a presentation state", "use the PNG"):
-        state = _state(annotations, header, algorithm, series, instance)
+        state = _state(annotations, header, algorithm, uids)
     state.Laterality = ""  # one series for both sides
     _copy_grey_scale(header, state)
     _name_frame(header, state)
-    with atomic_path(path) as temporary:
-        state.save_as(temporary, enforce_file_format=True)
-    return instance
+    save_object(state, header, path)
+    return uids[1]
 
 
 def is_inverted(header: Dataset) -> bool:
@@ -120,7 +107,7 @@ def _uids(annotations: Annotations, header: Dataset, algorithm: Algorithm) -> tu
 
 
 def _state(
-    annotations: Annotations, header: Dataset, algorithm: Algorithm, series: str, instance: str
+    annotations: Annotations, header: Dataset, algorithm: Algorithm, uids: tuple[str, str]
 ) -> hd.pr.GrayscaleSoftcopyPresentationState:
     plain = copy.deepcopy(header)  # its grey scale and frame are added afterwards, element by element
     for keyword in (*_MODALITY_LUT, *_VOI_LUT, "NumberOfFrames"):
@@ -135,25 +122,15 @@ def _state(
     last = next(reversed(layers))
     used = [name for name in layers if name == last or any(mark.layer == name for mark in annotations.marks)]
     shape = "INVERSE" if is_inverted(header) else "IDENTITY"
+    title, contribution = f"Annotations: {algorithm.name}", "Annotations of an automatic reading"
     return hd.pr.GrayscaleSoftcopyPresentationState(
         referenced_images=[plain],
-        series_instance_uid=series,
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=instance,
-        instance_number=annotations.number,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=long_string(algorithm.name),
-        software_versions=long_string(algorithm.version),
-        device_serial_number=algorithm.serial_number,
-        series_description=long_string(f"Annotations: {algorithm.name}"),
         content_label=annotations.label,
         content_description=long_string(algorithm.name),
         graphic_annotations=[_draw(layers[name], annotations, name == last, plain) for name in used],
         graphic_layers=list(layers.values()),
         presentation_lut_transformation=hd.PresentationLUTTransformation(presentation_lut_shape=shape),
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        contributing_equipment=[describe_equipment(algorithm, "Annotations of an automatic reading")],
-        specific_character_set="ISO_IR 192",
+        **describe_object(GSPS, algorithm, uids, title, contribution, annotations.number),
     )
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import highdicom as hd
 from pydicom.dataset import Dataset
@@ -16,12 +18,9 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import UID
 from pydicom.valuerep import DA, TM
 
-from ..errors import InputError
+from ..errors import ConfigError, InputError
 
 MANUFACTURER = "clinical-monai-bundles"
-DICOM_FOLDER = "dicom"
-"""Where a case's DICOM objects stand, below its other results."""
-
 CODING_SCHEME = "99CMB"
 """Designator of our own codes, for what no public scheme names; private designators begin with 99."""
 
@@ -38,18 +37,47 @@ class Algorithm:
 
     Attributes:
         name: of the method.
-        version: of the method or its weights.
+        version: of the method: the bundle's.
         weights_sha256: of the weights file, hexadecimal; empty without one.
+        weights: name of the weights; empty without them.
     """
 
     name: str
     version: str
     weights_sha256: str = ""
+    weights: str = ""
 
     @property
     def serial_number(self) -> str:
         """The weights, as the serial number of a device."""
         return self.weights_sha256[:16] or "none"
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What tells these weights from others, for the algorithm's identification."""
+        known = {"weights": self.weights, "weights_sha256": self.weights_sha256}
+        return {key: value for key, value in known.items() if value}
+
+    @property
+    def software_versions(self) -> str | tuple[str, ...]:
+        """Version of the method, and name of the weights where there are any."""
+        version = long_string(self.version)
+        return (version, long_string(self.weights)) if self.weights else version
+
+
+def read_version(package_file: str) -> str:
+    """The version of the bundle that a module's file belongs to, from its configs/metadata.json.
+
+    Raises:
+        ConfigError: no such file, or no version in it.
+    """
+    path = Path(package_file).resolve().parents[1] / "configs" / "metadata.json"
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["version"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            "configs/metadata.json: expected the bundle's version, got none: unpack the bundle again"
+        ) from error
 
 
 def content_uid(*parts: object) -> UID:
@@ -108,7 +136,8 @@ def describe_equipment(algorithm: Algorithm, contribution: str) -> hd.Contributi
         manufacturer=MANUFACTURER,
         purpose_of_reference=codes.DCM.ProcessingEquipment,
         manufacturer_model_name=long_string(algorithm.name),
-        software_versions=long_string(algorithm.version),
+        software_versions=algorithm.software_versions,
+        device_serial_number=algorithm.serial_number,
         contribution_description=contribution,
     )
 

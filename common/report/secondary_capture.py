@@ -11,25 +11,13 @@ import highdicom as hd
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import ExplicitVRLittleEndian
 
 from ..errors import InputError, OutputError
-from ..io.files import atomic_path
-from .provenance import (
-    MANUFACTURER,
-    Algorithm,
-    building,
-    complete_header,
-    content_uid,
-    describe_equipment,
-    long_string,
-)
+from .dicom_object import SC, add_references, describe_object, save_object
+from .provenance import MANUFACTURER, Algorithm, building, complete_header, content_uid
 
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
 """Raised when the same picture would be written in another way, so that its UIDs change too."""
-
-SERIES_NUMBER = 9200
-"""Of the pictures (choice: above any scanner's)."""
 
 
 @dataclass(frozen=True)
@@ -67,15 +55,14 @@ def write_secondary_capture(capture: Capture, algorithm: Algorithm, path: str | 
             f"picture: expected (H, W, 3) uint8, got {pixels.shape} {pixels.dtype}: convert it first"
         )
     sources = [complete_header(header) for header in capture.sources]
-    series, instance = _uids(capture, sources, algorithm)
+    uids = _uids(capture, sources, algorithm)
     with building("picture", "a Secondary Capture", "use the PNG"):
-        image = _image(capture, sources[0], algorithm, series, instance)
+        image = _image(capture, sources[0], algorithm, uids)
     _add_origin(image, sources, capture.description)
     if bytes(image.PixelData)[: pixels.nbytes] != pixels.tobytes():
         raise OutputError("picture: expected its pixels in the Secondary Capture, got others: report this")
-    with atomic_path(path) as temporary:
-        image.save_as(temporary, enforce_file_format=True)
-    return instance
+    save_object(image, sources[0], path)
+    return uids[1]
 
 
 def _uids(capture: Capture, sources: Sequence[Dataset], algorithm: Algorithm) -> tuple[str, str]:
@@ -87,9 +74,8 @@ def _uids(capture: Capture, sources: Sequence[Dataset], algorithm: Algorithm) ->
     return series, content_uid("SC", series, capture.number, digest, capture.pixels.shape, shown)
 
 
-def _image(
-    capture: Capture, header: Dataset, algorithm: Algorithm, series: str, instance: str
-) -> hd.sc.SCImage:
+def _image(capture: Capture, header: Dataset, algorithm: Algorithm, uids: tuple[str, str]) -> hd.sc.SCImage:
+    contribution = "Picture of an automatic reading"
     image = hd.sc.SCImage.from_ref_dataset(
         ref_dataset=header,
         pixel_array=capture.pixels,
@@ -97,18 +83,7 @@ def _image(
         bits_allocated=8,
         coordinate_system=hd.CoordinateSystemNames.PATIENT,
         patient_orientation=("L", "F"),  # replaced below: a picture of several views has none
-        series_instance_uid=series,
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=instance,
-        instance_number=capture.number,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=long_string(algorithm.name),
-        software_versions=long_string(algorithm.version),
-        device_serial_number=algorithm.serial_number,
-        series_description=long_string(f"Pictures: {algorithm.name}"),
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        contributing_equipment=[describe_equipment(algorithm, "Picture of an automatic reading")],
-        specific_character_set="ISO_IR 192",
+        **describe_object(SC, algorithm, uids, f"Pictures: {algorithm.name}", contribution, capture.number),
     )
     image.PatientOrientation = []
     image.Laterality = ""  # one series for both sides
@@ -121,6 +96,7 @@ def _add_origin(image: Dataset, sources: Sequence[Dataset], description: str) ->
     image.BurnedInAnnotation = "NO"
     image.DerivationDescription = description
     image.SourceImageSequence = [_reference(header) for header in sources]
+    add_references(image, sources)
 
 
 def _reference(header: Dataset) -> Dataset:

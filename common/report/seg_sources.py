@@ -26,6 +26,22 @@ def source_headers(volume: CtVolume, first: int, last: int) -> list[Dataset]:
     return [_completed(_read(slices[0]), slices[0], volume)]
 
 
+def evidence_headers(volume: CtVolume) -> list[Dataset]:
+    """Of all instances that the volume was read from: the first one's header, of the others the UIDs.
+
+    Raises:
+        InputError: the source file is gone.
+    """
+    first, source = volume.source.slices[0], volume.source
+    headers = {first.sop_instance_uid: _completed(_read(first), first, volume)}
+    for one in source.slices[1:]:
+        header = Dataset()
+        header.SOPClassUID, header.SOPInstanceUID = one.sop_class_uid, one.sop_instance_uid
+        header.StudyInstanceUID, header.SeriesInstanceUID = source.study_uid, source.series_uid
+        headers.setdefault(one.sop_instance_uid, header)
+    return list(headers.values())
+
+
 def _read(one: SliceSource) -> Dataset:
     try:
         with one.file.open() as stream:

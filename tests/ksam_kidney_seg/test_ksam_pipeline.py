@@ -38,6 +38,7 @@ CT_FILES = {
     "volumes.json",
     "ct_seg.nii.gz",
     "ct_seg.dcm",
+    "ct_sr.dcm",
 }
 
 
@@ -59,7 +60,7 @@ def expected_labels() -> np.ndarray:
 def test_dicom_folder_leaves_everything(tmp_path):
     files = run(write_ct(tmp_path / "ct"), tmp_path / "out")
     assert {path.name for path in files} == CT_FILES == visible(tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out" / "dicom").iterdir()] == ["ct_seg.dcm"]
+    assert {path.name for path in (tmp_path / "out" / "dicom").iterdir()} == {"ct_seg.dcm", "ct_sr.dcm"}
     labels = nib.load(tmp_path / "out" / "ct_seg.nii.gz")
     np.testing.assert_array_equal(np.asarray(labels.dataobj), expected_labels()[:, :, None].repeat(5, 2))
     np.testing.assert_allclose(labels.affine, AFFINE)
@@ -94,7 +95,9 @@ def test_nifti_keeps_its_own_grid(tmp_path):
     run(path, tmp_path / "out")
     labels = nib.load(tmp_path / "out" / "scan_seg.nii.gz")
     np.testing.assert_array_equal(np.asarray(labels.dataobj)[:, :, 0], expected_labels()[::-1])
-    assert visible(tmp_path / "out") == {name.replace("ct_", "scan_") for name in CT_FILES} - {"scan_seg.dcm"}
+    assert visible(tmp_path / "out") == {name.replace("ct_", "scan_") for name in CT_FILES} - {
+        *("scan_seg.dcm", "scan_sr.dcm")
+    }
 
 
 def test_picture_leaves_masks_and_areas(tmp_path):

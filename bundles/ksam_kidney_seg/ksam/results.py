@@ -17,10 +17,9 @@ from common.io.cases import Case
 from common.io.ct_volume import CtVolume
 from common.io.files import atomic_path, write_json
 from common.io.nifti import write_nifti_mask
-from common.report.dicom_seg import write_dicom_seg
-from common.report.provenance import DICOM_FOLDER, Algorithm
 from common.report.wording import weights_note
 
+from .dicom_outputs import write_dicom
 from .measure import SIDE_RULE, find_midline, measure_cup_to_disc, measure_picture, measure_volume
 from .pictures import draw_coronal, draw_panels, draw_prompts
 from .report import write_report
@@ -175,26 +174,13 @@ def write_results(results: Results, output_dir: Path) -> list[Path]:
 
 
 def write_labels(results: Results, output_dir: Path) -> list[Path]:
-    """The label map as NIfTI (and DICOM SEG where the input is DICOM), or as PNG with one per structure."""
+    """The label map as NIfTI (of DICOM also SEG and SR), or as PNG with one per structure."""
     if results.volume is None:
         return _write_masks(results, output_dir)
-    files = [output_dir / f"{results.case}_seg.nii.gz"]
-    write_nifti_mask(results.labels, results.volume, files[0])
-    if results.volume.source.format == "DICOM":
-        files.append(output_dir / DICOM_FOLDER / f"{results.case}_seg.dcm")
-        _write_seg(results, results.volume, files[1])
-    return files
-
-
-def _write_seg(results: Results, volume: CtVolume, path: Path) -> None:
-    weights = results.record["weights"]
-    algorithm = Algorithm(
-        name=f"KSAM, {weights_note(weights)}".rstrip(", "),
-        version=str(weights["name"]),
-        weights_sha256=weights["sha256"],
-    )
-    masks = {row.name: mask_of(results.labels, row, results.structures) for row in results.structures}
-    write_dicom_seg(masks, results.structures, volume, algorithm, path)
+    labels = output_dir / f"{results.case}_seg.nii.gz"
+    write_nifti_mask(results.labels, results.volume, labels)
+    shown = (results.record, results.labels, results.structures, results.volume)
+    return [labels, *write_dicom(results.case, *shown, output_dir)]
 
 
 def _write_masks(results: Results, output_dir: Path) -> list[Path]:

@@ -138,7 +138,7 @@ def test_segments_say_what_they_are(tmp_path: Path) -> None:
     assert dataset.StudyInstanceUID == source.StudyInstanceUID
     assert dataset.FrameOfReferenceUID == source.FrameOfReferenceUID
     assert dataset.PatientID == source.PatientID
-    assert (dataset.SeriesNumber, dataset.Manufacturer) == (9004, "clinical-monai-bundles")
+    assert (dataset.SeriesNumber, dataset.Manufacturer) == (9000, "clinical-monai-bundles")
     assert (dataset.ManufacturerModelName, dataset.SoftwareVersions) == ("KSAM", "1.0")
     assert dataset.DeviceSerialNumber == "ab" * 8
     kidney, cortex, other = dataset.SegmentSequence
@@ -305,7 +305,7 @@ def test_a_miscount_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     planes = dicom_seg._planes
     monkeypatch.setattr(dicom_seg, "_planes", lambda *given: planes(*given) & (np.arange(14)[:, None] > 9))
     with pytest.raises(
-        OutputError, match=r"seg\.dcm: expected \d+ voxels in the DICOM SEG, got \d+: report this"
+        OutputError, match=r"seg\.dcm: expected \d+ pixels in the DICOM SEG, got \d+: report this"
     ):
         write(volume, tmp_path / "seg.dcm")
     assert not (tmp_path / "seg.dcm").exists()
