@@ -36,6 +36,7 @@ class EligibleCases(CaseDataset):
     ) -> None:
         super().__init__(path, series)
         self.several, self.kind = check_several(several), kind
+        self._found: list[Case] | None = None
 
     def cases(self) -> list[Case]:
         """The cases to be run, named "ct" or by their series numbers.
@@ -45,6 +46,11 @@ class EligibleCases(CaseDataset):
             SeveralEligibleError: several, and no setting chooses.
             InputError: what cannot be read.
         """
+        if self._found is None:
+            self._found = self._choose()
+        return self._found
+
+    def _choose(self) -> list[Case]:
         if self.series is not None:
             return [Case(self.path, self.kind, None, self.kind)]
         found = [case for case in find_cases(self.path) if case.kind == self.kind]

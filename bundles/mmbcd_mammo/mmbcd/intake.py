@@ -27,6 +27,7 @@ class EligibleStudies(StudyDataset):
     def __init__(self, path: str | Path, visit: str | None = None, several: str = "refuse") -> None:
         super().__init__(path, visit)
         self.several = check_several(several)
+        self._found: list[MammoCase] | None = None
 
     def cases(self) -> list[MammoCase]:
         """The studies to be read, named "study" or by their place.
@@ -36,6 +37,11 @@ class EligibleStudies(StudyDataset):
             SeveralEligibleError: several, and no setting chooses.
             InputError: what cannot be read.
         """
+        if self._found is None:
+            self._found = self._choose()
+        return self._found
+
+    def _choose(self) -> list[MammoCase]:
         found = find_studies(self.path)
         patients = ["the mammograms of one patient"] * len(found)
         chosen = take(found, self.several, patients, "patient", "several=all, or give one at a time")

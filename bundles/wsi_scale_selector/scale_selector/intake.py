@@ -31,6 +31,7 @@ class EligibleSlides(SlideDataset):
     ) -> None:
         super().__init__(path, mpp)
         self.number, self.several = number, check_several(several, (REFUSE, ALL))
+        self._found: list[Path] | None = None
 
     def paths(self) -> list[Path]:
         """The slides to be read.
@@ -40,6 +41,11 @@ class EligibleSlides(SlideDataset):
             SeveralEligibleError: several, and no setting chooses.
             ConfigError: `number` is not a place among them.
         """
+        if self._found is None:
+            self._found = self._choose()
+        return self._found
+
+    def _choose(self) -> list[Path]:
         found = find_nested(self.path)
         if self.number is not None:
             if self.number not in range(1, len(found) + 1):

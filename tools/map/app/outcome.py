@@ -6,6 +6,7 @@ often the same input is tried with the same settings; 13 and 1 may go away.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +34,17 @@ CODES = {
     "ConfigError": BAD_SETTING,
     "ClassifierError": BAD_SETTING,
 }
-"""Class name of a refusal -> exit code. By name: a packed bundle brings its own copy of the classes."""
+"""Class name of a bundle's refusal -> exit code. By name: a packed bundle has its own copy of the classes."""
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+class Refusal(Exception):
+    """A refusal of the application itself. One line: expected what, got what, do what."""
+
+    def __init__(self, exit_code: int, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+        self.exit_code = exit_code
 
 
 @dataclass(frozen=True)
@@ -44,7 +55,7 @@ class Outcome:
         exit_code: of the process.
         status: a word of `STATUS`, or `EMPTY`.
         message: one line without patient data.
-        files: what was written, absolute; empty unless `exit_code` is 0.
+        files: the results, absolute; empty where there are none.
     """
 
     exit_code: int
@@ -53,9 +64,24 @@ class Outcome:
     files: list[Path] = field(default_factory=list)
 
 
-def build_refusal(exit_code: int, message: str) -> Outcome:
-    """The outcome of a run that wrote no result."""
-    return Outcome(exit_code, STATUS[exit_code], " ".join(message.split()))
+def explain(error: BaseException) -> Outcome:
+    """The refusal at the root of an exception; of anything else only its type and place.
+
+    The text of an unexpected exception stays out: it may hold values of the patient's header.
+    """
+    for cause in walk_causes(error):
+        code = find_code(cause)
+        if code is not None:
+            return Outcome(code, STATUS[code], " ".join(str(cause).split()))
+        if isinstance(cause, OSError) and cause.errno in NO_SPACE:
+            reason = (cause.strerror or "no space").lower()
+            message = f"expected a writable place, got '{reason}': free space or change the output"
+            return Outcome(NO_OUTPUT, STATUS[NO_OUTPUT], message)
+        if isinstance(cause, MemoryError):
+            return Outcome(FAULT, STATUS[FAULT], "expected enough memory, got too little: give more")
+    *_, root = walk_causes(error)
+    message = f"unexpected {type(root).__name__} at {find_place(root)}: set verbose=true to see more"
+    return Outcome(FAULT, STATUS[FAULT], message)
 
 
 def walk_causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -68,6 +94,18 @@ def walk_causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def find_code(error: BaseException) -> int | None:
-    """Exit code of a refusal by the nearest of its classes that `CODES` has; None for anything else."""
+    """Exit code of a refusal; a bundle's by the nearest of its classes that `CODES` has; else None."""
+    if isinstance(error, Refusal):
+        return error.exit_code
     names = [kind.__name__ for kind in type(error).__mro__]
     return next((CODES[name] for name in names if name in CODES), None) if "BundleError" in names else None
+
+
+def find_place(error: BaseException) -> str:
+    """File and line that raised."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "an unknown place"
+    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"

@@ -1,13 +1,24 @@
-"""One case through a bundle, by the bundle's own inference.json; plain Python."""
+"""One input folder through a bundle, by the bundle's own configs. Plain Python, nothing of the SDK.
+
+Results and run log appear whole or not at all, and of what is logged nothing says who the patient is.
+"""
 
 from __future__ import annotations
 
 import json
-import sys
+import time
+import traceback
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from outcome import BAD_SETTING, DONE, FAULT, STATUS, Outcome, build_refusal, find_code, walk_causes
+from bundle_run import Ran, read_bundle, run_bundle
+from outcome import BAD_INPUT, BAD_SETTING, DONE, EMPTY, STATUS, Outcome, Refusal, explain
+from output_folder import check_places, list_results, publish, staging, write_log
+from redact import Redactor, quiet_log
+from run_log import describe_bundle, describe_results, describe_run
 
 
 def run_case(bundle_root: Path, input_dir: Path, output_dir: Path, settings: dict[str, Any]) -> Outcome:
@@ -15,59 +26,67 @@ def run_case(bundle_root: Path, input_dir: Path, output_dir: Path, settings: dic
 
     Args:
         bundle_root: folder with `configs/inference.json`, of the repository or of an unpacked zip.
-        input_dir: read only.
-        output_dir: gets the results; made when it is not there.
-        settings: keys of the bundle's config and their values.
+        input_dir: only read.
+        output_dir: gets the results and run.json; made when it is not there.
+        settings: keys of the bundle's configs and their values; "verbose" shows the traceback of a fault.
 
     Returns:
-        How it ended; nothing is raised but what ends the process anyway (KeyboardInterrupt, MemoryError).
+        How it ended; nothing is raised but what ends the process anyway.
     """
-    config = bundle_root / "configs" / "inference.json"
-    if not config.is_file():
-        return build_refusal(BAD_SETTING, f"expected a bundle with configs/inference.json, got {bundle_root}")
+    started, clock = datetime.now(timezone.utc).isoformat(timespec="seconds"), time.monotonic()
+    redact = Redactor(input_dir)
+    log: dict[str, Any] = {}
     try:
-        files = run_bundle(bundle_root, config, input_dir, output_dir, settings)
+        check_places(bundle_root, input_dir, output_dir)
+        if not input_dir.is_dir():
+            raise Refusal(BAD_INPUT, "expected an input folder, got no such folder: check its place")
+        with staging(output_dir) as folder:
+            bundle = read_bundle(bundle_root)
+            log |= describe_bundle(bundle)
+            with quiet_log(redact, bundle.package):
+                ran = run_bundle(bundle, input_dir, folder, settings)
+            names = list_results(folder)
+            log |= describe_results(ran.findings, folder, names)
+            outcome = judge(ran, redact)
+            outcome = replace(outcome, files=publish(folder, output_dir, names))
     except Exception as error:
-        return describe_failure(error)
-    return Outcome(DONE, STATUS[DONE], f"{len(files)} files", files)
+        if settings.get("verbose"):
+            traceback.print_exc()
+        outcome = explain(error)
+        outcome = replace(outcome, message=redact(outcome.message))
+    described = describe_run(outcome, started, time.monotonic() - clock, settings)
+    return save_log(output_dir, {**described, **log}, outcome)
 
 
-def run_bundle(
-    bundle_root: Path, config: Path, input_dir: Path, output_dir: Path, settings: dict[str, Any]
-) -> list[Path]:
-    """What `python -m monai.bundle run` does, in this process. Returns the files written."""
-    from monai.bundle import ConfigWorkflow
-
-    sys.path.insert(0, str(bundle_root))
-    own = {"bundle_root": str(bundle_root), "dataset_dir": str(input_dir), "output_dir": str(output_dir)}
-    workflow = ConfigWorkflow(
-        str(config),
-        meta_file=str(config.with_name("metadata.json")),
-        logging_file=False,
-        workflow_type="infer",
-        **own,
-        **settings,
-    )
-    workflow.initialize()
-    results = workflow.run()
-    workflow.finalize()
-    return [Path(path) for path in results[-1]]
+def judge(ran: Ran, redact: Redactor) -> Outcome:
+    """Done, empty, or refused in part."""
+    if ran.refusal is not None:
+        refused = explain(ran.refusal)
+        return replace(refused, message=redact(refused.message))
+    empty = all(one.empty for one in ran.findings)
+    message = redact("; ".join(one.headline for one in ran.findings))
+    return Outcome(DONE, EMPTY if empty else STATUS[DONE], message)
 
 
-def describe_failure(error: Exception) -> Outcome:
-    """The refusal at the root of an exception, or a fault."""
-    for cause in walk_causes(error):
-        code = find_code(cause)
-        if code is not None:
-            return build_refusal(code, str(cause))
-    return build_refusal(FAULT, f"unexpected {type(error).__name__}")
+def save_log(output_dir: Path, log: dict[str, Any], outcome: Outcome) -> Outcome:
+    """Write run.json, last. Without it there is no result: then the results go again."""
+    try:
+        write_log(output_dir, log)
+    except OSError as error:
+        if outcome.exit_code:
+            return outcome
+        for path in outcome.files:
+            with suppress(OSError):
+                path.unlink()
+        return explain(error)
+    return outcome
 
 
 def read_setting(text: str) -> tuple[str, Any]:
-    """ "key=value" as a pair; the value is JSON, or else a word. Raises ValueError: no "="."""
+    """ "key=value" as a pair; the value is JSON, or else a word. Raises Refusal: no "="."""
     key, equals, value = text.partition("=")
     if not key or not equals:
-        raise ValueError(f"expected key=value, got {text}")
+        raise Refusal(BAD_SETTING, f"expected KEY=VALUE, got {len(text)} characters without it: write it so")
     try:
         return key, json.loads(value)
     except ValueError:
