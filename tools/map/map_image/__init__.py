@@ -1,0 +1,1 @@
+"""What `tools/map/build.py` puts into an image, and how it has an engine build it."""

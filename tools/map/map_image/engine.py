@@ -1,0 +1,102 @@
+"""docker, podman and buildah behind the same few verbs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from _base import ToolError
+
+NAMES = ("docker", "podman", "buildah")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How images are built, listed, read and exported.
+
+    Attributes:
+        name: one of `NAMES`.
+        storage: folder of buildah's images and containers; docker and podman keep their own.
+    """
+
+    name: str
+    storage: Path
+
+    @property
+    def program(self) -> list[str]:
+        """The command and the options that every call has."""
+        if self.name != "buildah":
+            return [self.name]
+        places = ["--root", str(self.storage / "images"), "--runroot", str(self.storage / "run")]
+        return ["buildah", *places, "--storage-driver", "vfs"]
+
+    def require(self) -> None:
+        """Raises ToolError unless the program is there."""
+        if shutil.which(self.name) is None:
+            packages = "buildah skopeo umoci debootstrap" if self.name == "buildah" else self.name
+            raise ToolError(f"expected {self.name}, got none: apt-get install {packages}")
+
+    def call(self, *words: str) -> str:
+        """Run one command. Returns its output. Raises ToolError with the last line when it fails."""
+        done = subprocess.run(
+            [*self.program, *words], capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+        if done.returncode:
+            reason = ((done.stdout + done.stderr).strip().splitlines() or ["no message"])[-1]
+            raise ToolError(f"{self.name} {words[0]} failed: {reason}")
+        return done.stdout
+
+    def has(self, image: str) -> bool:
+        """Whether the image is in the store."""
+        return bool(self.call("images", "--quiet", "--filter", f"reference={image}").strip())
+
+    def build(self, image: str, context: Path, arguments: Mapping[str, str]) -> None:
+        """Build `context`/Containerfile into `image`. Raises ToolError."""
+        words = ["build", "--tag", image, "--file", str(context / "Containerfile")]
+        words += [word for pair in arguments.items() for word in ("--build-arg", "=".join(pair))]
+        if self.name == "buildah":
+            words += ["--isolation", "chroot", "--format", "oci", "--pull-never", "--layers=false"]
+        self.call(*words, str(context))
+
+    def size_bytes(self, image: str) -> int:
+        """Size of the unpacked image in bytes."""
+        if self.name != "buildah":
+            return int(self.call("image", "inspect", "--format", "{{.Size}}", image))
+        return sum(layer["diff-size"] for layer in self._layers(image))
+
+    def _layers(self, image: str) -> list[dict[str, int]]:
+        """Rows of the store about the image's layers, from the top one down."""
+        rows = json.loads((self.storage / "images/vfs-layers/layers.json").read_text(encoding="utf-8"))
+        images = json.loads((self.storage / "images/vfs-images/images.json").read_text(encoding="utf-8"))
+        (number,) = self.call("images", "--quiet", "--no-trunc", "--filter", f"reference={image}").split()
+        by_id = {row["id"]: row for row in rows}
+        layer = next(row["layer"] for row in images if number.endswith(row["id"]))
+        found = []
+        while layer:
+            found.append(by_id[layer])
+            layer = by_id[layer].get("parent")
+        return found
+
+    def read(self, image: str, words: Sequence[str]) -> str:
+        """What the image prints when it is started with `words`, without a network. Raises ToolError."""
+        if self.name != "buildah":
+            return self.call("run", "--rm", "--network", "none", image, *words)
+        container = self.call("from", "--pull-never", image).strip()
+        try:
+            return self.call(
+                "run", "--isolation", "chroot", container, "--", "/usr/local/bin/map-entry", *words
+            )
+        finally:
+            self.call("rm", container)
+
+    def export(self, image: str, target: Path) -> None:
+        """Write the image as an archive: OCI from buildah, the engine's own from docker and podman."""
+        target.unlink(missing_ok=True)
+        if self.name == "buildah":
+            self.call("push", "--quiet", image, f"oci-archive:{target}:{image}")
+        else:
+            self.call("save", "--output", str(target), image)
