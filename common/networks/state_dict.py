@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from ..errors import ClassifierError
+from ..io.files import atomic_path
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net")
 _PREFIXES = ("module.", "_orig_mod.")  # DataParallel and torch.compile
@@ -92,6 +93,17 @@ def load_state(network: nn.Module, state: Mapping[str, torch.Tensor], name: str)
                 f"({len(keys)} in all): name the architecture and arguments it was trained with"
             )
     network.load_state_dict(dict(state), strict=False)
+
+
+def write_state(network: nn.Module, target: str | Path) -> None:
+    """The state dict of a network as `torch.save` writes it; the same tensors give the same bytes.
+
+    Raises:
+        OutputError: `target` cannot be written.
+    """
+    state = {key: value.contiguous() for key, value in network.state_dict().items()}
+    with atomic_path(target) as temporary, temporary.open("wb") as stream:
+        torch.save(state, stream)  # through a stream: a path would leave its own name in the file
 
 
 def _unwrap(content: object, name: str) -> State:

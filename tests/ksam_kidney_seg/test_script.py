@@ -70,6 +70,19 @@ def test_plain_torch_gives_the_same_masks(kind: str, tmp_path: Path) -> None:
     assert any("lora_a" in name for name, _ in network.named_parameters()) == lora
 
 
+@pytest.mark.parametrize("kind", ["lite", "vit_b"])
+def test_what_monai_exports_answers_by_the_bank(kind: str, tmp_path: Path) -> None:
+    """`ckpt_export` scripts the network and saves it: pictures in, logits of all structures out."""
+    network = build(kind)
+    size = network.image_size
+    templates = torch.randint(0, 256, (2, 1, 3, size, size)).float()
+    network.set_bank(templates, (templates[:, :, :1] > 128).float())
+    torch.jit.script(network).save(str(tmp_path / "exported.ts"))
+    exported, images = torch.jit.load(str(tmp_path / "exported.ts")), torch.rand(3, 3, size, size) * 255
+    with torch.no_grad():
+        torch.testing.assert_close(exported(images), network(images), rtol=1e-4, atol=1e-4)
+
+
 def test_refuses_an_empty_bank(tmp_path: Path) -> None:
     with pytest.raises(ClassifierError, match=r"model\.ts: expected a filled prompt bank, got none"):
         save_script(build_toy(), tmp_path / "model.ts")

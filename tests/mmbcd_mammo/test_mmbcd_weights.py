@@ -83,6 +83,18 @@ def test_weights_of_wholly_trained_encoders_need_no_vision_file(
     assert torch.equal(answer(again), answer(network))
 
 
+def test_encoders_are_found_by_the_names_that_the_weights_rest_on(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    network = train(build_mmbcd(**files, **PARTLY))
+    save_weights(network, tmp_path / "toy.safetensors", CARD, fp16=False)
+    folder = files["text_folder"].parent
+    again = build_mmbcd(tmp_path / "toy.safetensors", encoders=folder)
+    assert torch.equal(answer(again), answer(network))
+    with pytest.raises(ClassifierError, match="frozen tensors of the vision encoder tiny from 'vision.pt'"):
+        build_mmbcd(tmp_path / "toy.safetensors", encoders=tmp_path)
+
+
 def test_the_card_beside_is_for_people(files: dict[str, Path], tmp_path: Path) -> None:
     network = build_mmbcd(**files, **PARTLY)
     card = save_weights(network, tmp_path / "toy.safetensors", CARD)

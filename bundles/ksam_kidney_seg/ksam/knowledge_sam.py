@@ -21,6 +21,7 @@ from common.networks.sam import CHANNELS, Sam
 from .bank import PromptBank
 from .options import KSamOptions
 from .parts import build_knowledge_merge, build_match, build_prior, build_prompt_merge, freeze_unused
+from .script import ScriptedBank
 
 _LOGIT_SCALE = 8.0  # brings the prior's logits beside its cosines
 
@@ -219,6 +220,10 @@ class KSam(nn.Module):
         """As usual; the bank takes the size that it has in the state."""
         self._bank_features = None
         return super().load_state_dict(*args, **kwargs)
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """What `torch.jit.script` compiles, and so MONAI's `ckpt_export`: pictures in, the bank's logits out."""
+        return ScriptedBank(self)
 
     def _segment_pairs(self, features: torch.Tensor, knowledge: Knowledge) -> torch.Tensor:
         logits = self._decode(features, knowledge)

@@ -6,6 +6,7 @@ import copy
 import json
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -14,7 +15,8 @@ from common.errors import ClassifierError
 from common.io.files import atomic_path
 from common.layers.lora import merge_lora
 
-from .knowledge_sam import KSam
+if TYPE_CHECKING:
+    from .knowledge_sam import KSam
 
 CARD = "weights.json"  # extra file inside `model.ts`
 
@@ -55,11 +57,39 @@ class FixedPosition(nn.Module):
         return self.position
 
 
-def save_script(network: KSam, path: str | Path) -> None:
-    """Trace the network with its bank and write `model.ts`; any batch size and device may use it.
+class ScriptedBank(nn.Module):
+    """What `torch.jit.script` sees of a KSAM: the traced `BankSegmenter`.
 
-    The network is traced because segment_anything's encoder cannot be scripted. The card of the weights and
-    the structures' names are the extra file `weights.json` inside.
+    Args:
+        network: with a bank.
+    """
+
+    def __init__(self, network: KSam) -> None:
+        super().__init__()
+        self.traced = trace_bank(network)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """(B, 3, S, S), RGB 0..255 -> logits (B, n, S, S)."""
+        logits: torch.Tensor = self.traced(image)
+        return logits
+
+
+def trace_bank(network: KSam) -> torch.jit.ScriptModule:
+    """The network with its bank as TorchScript, on the CPU; any batch size, and any device it is moved to.
+
+    It is traced because segment_anything's encoder cannot be scripted.
+    """
+    segmenter = BankSegmenter(network).cpu().eval()
+    example = torch.rand(2, 3, network.image_size, network.image_size) * 255
+    with torch.no_grad(), warnings.catch_warnings():
+        # sizes are constants on purpose, and MONAI still speaks TorchScript
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        return torch.jit.trace(segmenter, example, check_trace=False)
+
+
+def save_script(network: KSam, path: str | Path) -> None:
+    """Write `model.ts`. The card of the weights and the structures' names are its file `weights.json`.
 
     Raises:
         ClassifierError: the bank is empty or a placeholder.
@@ -69,14 +99,10 @@ def save_script(network: KSam, path: str | Path) -> None:
         raise ClassifierError(
             "model.ts: expected a filled prompt bank, got none: call set_bank, or load weights with a bank"
         )
-    segmenter = BankSegmenter(network).cpu().eval()
-    example = torch.rand(2, 3, network.image_size, network.image_size) * 255
+    traced = trace_bank(network)
     about = {"weights": network.card.as_json(), "structures": network.bank.names}
-    with torch.no_grad(), atomic_path(path) as temporary, warnings.catch_warnings():
-        # sizes are constants on purpose, and MONAI still speaks TorchScript
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+    with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        traced = torch.jit.trace(segmenter, example, check_trace=False)
         torch.jit.save(traced, str(temporary), _extra_files={CARD: json.dumps(about)})
 
 

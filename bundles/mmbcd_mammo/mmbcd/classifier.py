@@ -17,6 +17,7 @@ from common.networks.vision_encoders import VisionEncoder
 
 from .fusion import Fusion, MmbcdOutput, build_image_head
 from .options import MmbcdOptions
+from .script import ScriptedMmbcd
 
 
 class Mmbcd(nn.Module):
@@ -162,6 +163,10 @@ class Mmbcd(nn.Module):
             mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
             text = self.encode_text(input_ids, mask)
         return self.fuse(self.encode_rois(image), roi_mask, text, has_history).logits
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """What `torch.jit.script` compiles, and so MONAI's `ckpt_export`; its `forward` takes the same."""
+        return ScriptedMmbcd(self)
 
     def _reader(self) -> TextEncoder:
         if self.text is None:

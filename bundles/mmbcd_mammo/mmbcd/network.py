@@ -16,7 +16,7 @@ from common.networks.vision_encoders import build_vision_encoder
 from .classifier import Mmbcd
 from .fusion import MmbcdOutput
 from .options import MmbcdOptions, find_options
-from .weights import load_weights, read_weights
+from .weights import TrainedWeights, load_weights, read_weights
 
 __all__ = ["Mmbcd", "MmbcdOutput", "build_mmbcd"]
 
@@ -27,6 +27,7 @@ def build_mmbcd(
     text_folder: str | Path | None = None,
     pretrained: bool = True,
     preset: str | None = None,
+    encoders: str | Path | None = None,
     **options: Any,
 ) -> Mmbcd:
     """An MMBCD in eval mode, on the CPU.
@@ -39,6 +40,8 @@ def build_mmbcd(
         text_folder: folder of the text encoder, see `build_text_encoder`; without it no text is read.
         pretrained: False builds the architecture without reading a file.
         preset: "default", "paper" or "released_code", see `options.py`.
+        encoders: folder in which encoders that are not named are looked for, by the names of those that the
+            trained weights rest on.
         **options: of `MmbcdOptions`, in place of the preset's; with trained weights they must be theirs.
 
     Raises:
@@ -56,7 +59,8 @@ def build_mmbcd(
         return network.eval()
     trained = read_weights(weights)
     _agree(trained.card.name, trained.options, preset, options)
-    network = _assemble(trained.options, vision_weights, text_folder)
+    vision_weights = vision_weights or _find_base(trained, "vision", encoders)
+    network = _assemble(trained.options, vision_weights, text_folder or _find_base(trained, "text", encoders))
     load_weights(network, trained)
     return network.eval()
 
@@ -70,6 +74,13 @@ def _assemble(
         layers, length = options.text_trained_layers, options.max_tokens
         text = build_text_encoder(text_folder, options.text, layers, length)
     return Mmbcd(options, vision, text)
+
+
+def _find_base(trained: TrainedWeights, part: str, encoders: str | Path | None) -> Path | None:
+    """What `trained` names as the base of that part, where it lies in `encoders`."""
+    name = Path(trained.bases.get(part, {}).get("file", "")).name
+    found = Path(encoders or "") / name
+    return found if encoders and name and found.exists() else None
 
 
 def _check_file(name: str, path: str | Path | None) -> None:

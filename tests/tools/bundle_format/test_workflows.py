@@ -116,6 +116,21 @@ def test_check_export_finds_a_broken_torchscript_file(toy: Bundle) -> None:
     assert "torch.jit.load fails" in next(check_export(toy, build_network(toy)))
 
 
+def test_check_export_finds_a_torchscript_file_of_another_network(toy: Bundle) -> None:
+    network = build_network(toy)
+    torch.jit.script(network).save(str(toy.path / "models/model.ts"))
+    assert list(check_export(toy, network)) == []
+    for value in network.parameters():
+        value.data += 1
+    assert "model.ts answers otherwise: up to " in next(check_export(toy, network))
+
+
+def test_check_export_finds_a_network_that_is_scripted_into_another(toy: Bundle) -> None:
+    old = "        return torch"
+    network = rewrite(toy, old, f"        if torch.jit.is_scripting():\n            image = image + 9\n{old}")
+    assert "once scripted it answers otherwise" in next(check_export(toy, network))
+
+
 def test_check_properties_finds_a_wrong_reference(toy: Bundle) -> None:
     set_key(toy, "configs/inference.json", "evaluator.key_val_metric", "@other_metric")
     set_key(toy, "configs/inference.json", "other_metric", None)
