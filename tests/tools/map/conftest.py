@@ -1,8 +1,9 @@
-"""The tools beside a PACS and in an image import each other as scripts do: their folder is on the path."""
+"""The tools beside a PACS and in an image import each other as scripts do: their folders are on the path."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[3] / "tools" / "map"))
+MAP = Path(__file__).resolve().parents[3] / "tools" / "map"
+sys.path.extend((str(MAP), str(MAP / "app")))

@@ -18,6 +18,8 @@ PACKAGES = (
 )
 KB_PER_MB = 1024
 UID_CHARACTERS = 16
+PLAIN = (bool, int, float, type(None))
+"""Types of settings whose values are logged; texts may hold a history or a UID."""
 
 
 def describe_run(outcome: Outcome, started: str, seconds: float, settings: dict[str, Any]) -> dict[str, Any]:
@@ -27,7 +29,7 @@ def describe_run(outcome: Outcome, started: str, seconds: float, settings: dict[
         outcome: how it ended.
         started: ISO 8601.
         seconds: wall clock.
-        settings: the user's; of texts only the name, for they may hold a history or a UID.
+        settings: the user's; only numbers are logged with their values.
     """
     used = resource.getrusage(resource.RUSAGE_SELF)
     return {
@@ -38,7 +40,9 @@ def describe_run(outcome: Outcome, started: str, seconds: float, settings: dict[
         "seconds": round(seconds, 1),
         "cpu_seconds": round(used.ru_utime + used.ru_stime, 1),
         "peak_memory_mb": used.ru_maxrss // KB_PER_MB,
-        "settings": {key: "(text)" if isinstance(value, str) else value for key, value in settings.items()},
+        "settings": {
+            key: value if isinstance(value, PLAIN) else "(given)" for key, value in settings.items()
+        },
         "files": [],
         "versions": describe_versions(),
     }
