@@ -9,7 +9,6 @@ keeps its images in .cache/map/storage. `--resolve` writes the pinned packages o
 """
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
@@ -56,10 +55,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def build(name: str, engine_name: str, base: str, output: Path, cache: Path = MAP_CACHE) -> Path:
-    """Build the image and write the archive. Returns the archive. Raises ToolError, BundleError."""
+    """Build the image and write what belongs to it. Returns the archive. Raises ToolError, BundleError."""
     from map_image.base import provide_base
     from map_image.bundle import read_package, read_resources, write_context
     from map_image.engine import Engine
+    from map_image.results import provide_image
     from pack_bundle import pack
     from packing.archive import describe_commit, hash_file
     from packing.build import find_bundle
@@ -70,15 +70,8 @@ def build(name: str, engine_name: str, base: str, output: Path, cache: Path = MA
     shared = provide_base(engine, base, cache)
     context, image = cache / f"{name}-{base}", package.image(base)
     write_context(package, pack(name, output, True), base, describe_commit(ROOT)["git_commit"], context)
-    say(f"building {image}")
-    engine.build(image, context, {"BASE": shared})
     stem = output / f"{name}-{package.version}-map-{base}"
-    stem.with_name(f"{stem.name}.bom.cdx.json").write_text(
-        engine.read(image, ["show", "bom"]), encoding="utf-8"
-    )
-    shutil.copyfile(context / "opt/docs/weights.sha256", stem.with_name(f"{stem.name}.weights.sha256"))
-    archive = stem.with_name(f"{stem.name}.oci.tar" if engine_name == "buildah" else f"{stem.name}.tar")
-    engine.export(image, archive)
+    archive = provide_image(engine, image, shared, context, stem)
     whole, below = engine.size_bytes(image), engine.size_bytes(shared)
     say(f"{image}: {whole / 1e9:.2f} GB, of it {below / 1e9:.2f} GB shared by all bundles")
     say(f"{archive}: {archive.stat().st_size / 1e9:.2f} GB, sha256 {hash_file(archive)}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from pathlib import Path
 
 from _base import ROOT, say
+from packing.archive import hash_contents
 
 from . import containerfile, debian, standins
 from .engine import Engine
@@ -44,11 +44,8 @@ def write_context(base: str, context: Path) -> None:
 
 def hash_context(context: Path) -> str:
     """12 hexadecimal digits over the steps, the packages and the names of the wheels."""
-    digest = hashlib.sha256()
-    for name in PARTS:
-        digest.update((context / name).read_bytes())
-    digest.update("\n".join(sorted(os.listdir(context / "wheels"))).encode())
-    return digest.hexdigest()[:12]
+    wheels = "\n".join(sorted(os.listdir(context / "wheels"))).encode()
+    return hash_contents({"wheels": wheels, **{name: (context / name).read_bytes() for name in PARTS}})[:12]
 
 
 def provide_debian(engine: Engine, cache: Path) -> str:

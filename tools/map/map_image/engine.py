@@ -11,6 +11,8 @@ from pathlib import Path
 
 from _base import ToolError
 
+from .containerfile import ENTRY
+
 NAMES = ("docker", "podman", "buildah")
 
 
@@ -87,9 +89,7 @@ class Engine:
             return self.call("run", "--rm", "--network", "none", image, *words)
         container = self.call("from", "--pull-never", image).strip()
         try:
-            return self.call(
-                "run", "--isolation", "chroot", container, "--", "/usr/local/bin/map-entry", *words
-            )
+            return self.call("run", "--isolation", "chroot", container, "--", ENTRY, *words)
         finally:
             self.call("rm", container)
 

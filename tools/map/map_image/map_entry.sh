@@ -4,17 +4,18 @@
 #   show [app|pkg|bom]                         print the manifests, or one of them, or the bill of materials
 #   extract                                    copy to what is mounted at /var/run/holoscan/export
 set -eu
-export_root=${MAP_EXPORT_ROOT:-/var/run/holoscan/export}
+application=${MAP_APPLICATION:-/opt/holoscan/app}
+export_root=${MAP_EXPORT:-/var/run/holoscan/export}
 
 copy() {  # copy SOURCE FOLDER: the content of a folder, or a file
-    if [ -d "$1" ]; then cp -R "$1/." "$2"; else cp "$1" "$2"; fi || {
+    mkdir -p "$2" && if [ -d "$1" ]; then cp -R "$1/." "$2"; else cp "$1" "$2"; fi || {
         echo "error: expected $2 that user $(id -u) may write, got a refusal: mount one with his rights" >&2
         exit 13
     }
 }
 copy_part() {  # copy_part app|config|models|docs FOLDER
     case $1 in
-        app) copy "${HOLOSCAN_APP_ROOT:-/opt/holoscan/app}" "$2" ;;
+        app) copy "$application" "$2" ;;
         models) copy "$HOLOSCAN_MODEL_PATH" "$2" ;;
         docs) copy "$HOLOSCAN_DOCS" "$2" ;;
         config)
@@ -33,10 +34,7 @@ extract() {
         if [ -d "$export_root/$part" ]; then found=yes; copy_part $part "$export_root/$part"; fi
     done
     [ -z "$found" ] || return 0
-    for part in app config models docs; do
-        mkdir "$export_root/$part"
-        copy_part $part "$export_root/$part"
-    done
+    for part in app config models docs; do copy_part $part "$export_root/$part"; done
 }
 show() {
     case ${1-} in
@@ -52,5 +50,5 @@ show() {
 case ${1-} in
     show) shift; show "$@" ;;
     extract) extract ;;
-    *) exec python "${HOLOSCAN_APP_ROOT:-/opt/holoscan/app}" "$@" ;;
+    *) exec python "$application" "$@" ;;
 esac

@@ -5,8 +5,8 @@
 PyPI's torch for Linux is the CUDA build: its libraries name a dozen more from NVIDIA (1.9 GB), which the
 dynamic loader wants although nothing calls them on a machine without a GPU. A stand-in has the name of such a
 library, the version that torch asks for, and every function name that torch mentions; each function returns
-1, which all these interfaces define as a failure. The CUDA runtime itself stays the real one (0.7 MB): it says
-that there is no GPU. PyTorch's own CPU build has no use for any of this, and then nothing is written.
+1, which all these interfaces define as a failure. The CUDA runtime itself stays the real one (0.7 MB): it
+says that there is no GPU. PyTorch's own CPU build has no use for any of this, and then nothing is written.
 
 A stand-in is a shared object of the ELF 64-bit format for x86-64 with two loadable segments: names, hash
 table, versions and code; and the dynamic section, which the loader changes.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -76,8 +75,3 @@ def find_pip(folder: Path) -> str:
     if not found:
         raise ToolError("expected pip among the wheels, got none: put it into packages.txt (--resolve)")
     return found[0].name
-
-
-def remove_wheels(folder: Path) -> None:
-    """Free the disk after the base image is there."""
-    shutil.rmtree(folder, ignore_errors=True)

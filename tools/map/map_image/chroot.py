@@ -1,0 +1,68 @@
+"""An image as a process in a chroot, by buildah: ordinary user, no network, input read-only, nothing kept."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from _base import ToolError
+
+from .containerfile import ENTRY
+from .engine import Engine
+from .manifests import INPUT, OUTPUT, USER_ID
+
+
+def run_image(engine: Engine, image: str, input_dir: Path, output_dir: Path, words: Sequence[str]) -> int:
+    """Run the image once on a folder. Returns the exit code.
+
+    Args:
+        engine: buildah.
+        image: its name.
+        input_dir: only read.
+        output_dir: made for the image's user when it is not there; he must be able to write it.
+        words: what stands behind the image's name.
+
+    Raises:
+        ToolError: this is not root, the input is no folder, or buildah has no such image.
+    """
+    if os.geteuid() != 0:
+        raise ToolError("expected root to make a chroot, got an ordinary user: start this with sudo")
+    if not input_dir.is_dir():
+        raise ToolError("expected a folder after --input, got none: check the path")
+    container = provide_container(engine, image)
+    if not output_dir.exists():
+        output_dir.mkdir(parents=True)
+        os.chown(output_dir, USER_ID, USER_ID)
+    with tempfile.TemporaryDirectory(prefix="map-") as scratch:
+        os.chown(scratch, USER_ID, USER_ID)
+        volumes = [f"{input_dir.resolve()}:{INPUT}:ro", f"{output_dir.resolve()}:{OUTPUT}", f"{scratch}:/tmp"]
+        return subprocess.run(build_command(engine, container, volumes, [ENTRY, *words])).returncode
+
+
+def build_command(engine: Engine, container: str, volumes: Sequence[str], words: Sequence[str]) -> list[str]:
+    """The words that start a process of a container, in a network namespace of its own without a network."""
+    command = ["unshare", "--net", *engine.program, "run", "--isolation", "chroot"]
+    command += ["--user", f"{USER_ID}:{USER_ID}"]
+    return [*command, *(f"--volume={volume}" for volume in volumes), container, "--", *words]
+
+
+def provide_container(engine: Engine, image: str) -> str:
+    """Name of the container of the image as it is now; made when there is none. Raises ToolError.
+
+    Making one copies the whole image, with buildah's driver vfs; it is kept for the next run.
+    """
+    engine.require()
+    if not engine.has(image):
+        raise ToolError(f"expected the image {image}, got none: build it with tools/map/build.py")
+    number = engine.call("images", "--quiet", "--no-trunc", "--filter", f"reference={image}").split()[0]
+    name = "map-" + number.removeprefix("sha256:")[:16]
+    known = engine.call("containers", "--format", "{{.ContainerName}}").split()
+    if name not in known:
+        for old in known:
+            if old.startswith("map-"):
+                engine.call("rm", old)
+        engine.call("from", "--pull-never", "--name", name, image)
+    return name
