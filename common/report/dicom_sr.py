@@ -13,7 +13,7 @@ from pydicom.sr.coding import Code
 from ..errors import InputError
 from .dicom_object import SR, describe_object, save_object
 from .provenance import (
-    CODING_SCHEME,
+    CODING_SCHEMES,
     MANUFACTURER,
     Algorithm,
     building,
@@ -128,7 +128,7 @@ def _report(
     return hd.sr.ComprehensiveSR(
         evidence=evidence,
         content=content,
-        coding_schemes=[hd.coding_schemes.CodingSchemeIdentificationItem(CODING_SCHEME, name=MANUFACTURER)],
+        coding_schemes=CODING_SCHEMES,
         is_complete=True,
         is_verified=False,
         **describe_object(SR, algorithm, uids, f"Report: {algorithm.name}", "Automatic reading of images"),

@@ -53,11 +53,15 @@ class LabelGrid:
         """Area of every cell inside the slide, (rows, cols), in level-0 pixels."""
         return np.outer(np.diff(self.y_edges_px()), np.diff(self.x_edges_px()))
 
+    def areas_px(self, classes: int) -> np.ndarray:
+        """Area of every class in level-0 pixels, (classes,)."""
+        read = self.labels != NOT_READ
+        return np.bincount(self.labels[read], self.cell_areas_px()[read], minlength=classes)
+
     def areas_mm2(self, table: Sequence[ClassLabel]) -> dict[str, float | None]:
         """Area of every class of the table in mm2 by name; None throughout if the resolution is unknown."""
         if self.mpp is None:
             return {label.name: None for label in table}
-        read = self.labels != NOT_READ
-        areas_px = np.bincount(self.labels[read], self.cell_areas_px()[read], minlength=len(table))
+        areas_px = self.areas_px(len(table))
         to_mm2 = self.mpp**2 / UM2_PER_MM2
         return {label.name: float(area * to_mm2) for label, area in zip(table, areas_px, strict=True)}

@@ -24,6 +24,9 @@ MANUFACTURER = "clinical-monai-bundles"
 CODING_SCHEME = "99CMB"
 """Designator of our own codes, for what no public scheme names; private designators begin with 99."""
 
+CODING_SCHEMES = (hd.coding_schemes.CodingSchemeIdentificationItem(CODING_SCHEME, name=MANUFACTURER),)
+"""What objects with such codes say about their scheme."""
+
 _REQUIRED = (
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"),
     *("StudyDate", "StudyTime", "ReferringPhysicianName"),
@@ -59,10 +62,10 @@ class Algorithm:
         return {key: value for key, value in known.items() if value}
 
     @property
-    def software_versions(self) -> str | tuple[str, ...]:
+    def software_versions(self) -> str | list[str]:
         """Version of the method, and name of the weights where there are any."""
         version = long_string(self.version)
-        return (version, long_string(self.weights)) if self.weights else version
+        return [version, long_string(self.weights)] if self.weights else version
 
 
 def read_version(package_file: str) -> str:

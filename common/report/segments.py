@@ -40,8 +40,10 @@ class SegStructure(Protocol):
     def color(self) -> tuple[int, int, int]: ...
 
 
-def to_code(concept: Concept | None) -> Code:
+def to_code(concept: Concept | Code | None) -> Code:
     """The concept for highdicom; the category itself where there is none."""
+    if isinstance(concept, Code):
+        return concept
     return ANATOMICAL_STRUCTURE if concept is None else Code(concept.value, concept.scheme, concept.meaning)
 
 

@@ -185,8 +185,9 @@ def _segment_group(segment: SegmentReference, common: dict[str, Any]) -> Group:
     frames = hd.sr.ReferencedSegmentationFrame(
         sop_class_uid=seg.SOPClassUID,
         sop_instance_uid=seg.SOPInstanceUID,
-        frame_number=segment.frames,
+        frame_number=list(segment.frames),
         segment_number=segment.number,
         source_image=hd.sr.SourceImageForSegmentation(source.SOPClassUID, source.SOPInstanceUID),
     )
+    del frames[0].ReferencedSOPSequence[0].ReferencedSegmentNumber  # frames say it; both are not allowed
     return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(referenced_segment=frames, **common)

@@ -9,11 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import highdicom as hd
 import numpy as np
 import pytest
 import tifffile
 import torch
 from monai.networks.nets import DenseNet
+from phantoms.slide_dicom import write_dicom_slide
 
 from common.errors import ClassifierError, ConfigError, InputError, OutputError
 from scale_selector.classifier import load_classifier_spec
@@ -67,17 +69,23 @@ def write_classifier(folder: Path, **changes) -> Path:
 
 
 def write_slide(path: Path, tissue: bool = True, size_px: int = 600, mpp: float | None = 0.5) -> Path:
-    """A tiled TIFF: purple texture in a disc on white glass."""
+    """A tiled TIFF."""
+    per_cm = None if mpp is None else (1e4 / mpp, 1e4 / mpp)
+    unit = None if mpp is None else "CENTIMETER"
+    pixels = draw_slide(tissue, size_px)
+    tifffile.imwrite(path, pixels, tile=(128, 128), photometric="rgb", resolution=per_cm, resolutionunit=unit)
+    return path
+
+
+def draw_slide(tissue: bool = True, size_px: int = 600) -> np.ndarray:
+    """Purple texture in a disc on white glass."""
     rng = np.random.default_rng(0)
     pixels = np.full((size_px, size_px, 3), 245, np.uint8)
     rows, columns = np.mgrid[:size_px, :size_px]
     disc = np.hypot(rows - size_px / 2, columns - size_px / 2) < 0.45 * size_px
     if tissue:
         pixels[disc] = np.clip(rng.normal((150, 70, 150), 25, (int(disc.sum()), 3)), 0, 255)
-    per_cm = None if mpp is None else (1e4 / mpp, 1e4 / mpp)
-    unit = None if mpp is None else "CENTIMETER"
-    tifffile.imwrite(path, pixels, tile=(128, 128), photometric="rgb", resolution=per_cm, resolutionunit=unit)
-    return path
+    return pixels
 
 
 @pytest.fixture(scope="module")
@@ -289,3 +297,17 @@ def test_the_command_refuses_an_unknown_key(tmp_path):
     done = run_bundle("--slyde", "a.svs", "--output_dir", str(tmp_path / "out"))
     assert done.returncode == 1
     assert "got --slyde: did you mean --slide?" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_dicom_slide_leaves_dicom_too(classifier, tmp_path):
+    """The SEG has the cells of the OME-TIFF."""
+    write_dicom_slide(tmp_path / "slide", draw_slide(), 0.5)
+    files = make_pipeline(classifier, tmp_path / "slide", tmp_path / "out").run()
+    assert {path.name for path in files} == FILES | {"class_map_seg.dcm", "scale_sr.dcm"}
+    seg = hd.seg.segread(tmp_path / "out" / "dicom" / "class_map_seg.dcm")
+    shown = tifffile.imread(tmp_path / "out" / "class_map.ome.tif")
+    np.testing.assert_array_equal(seg.get_total_pixel_matrix(combine_segments=True), shown)
+    assert shown.max() > 0 and [row.SegmentLabel for row in seg.SegmentSequence] == ["one", "two", "three"]
+    scale = json.loads((tmp_path / "out" / "scale.json").read_text())
+    assert scale["dicom_files"] == ["dicom/class_map_seg.dcm", "dicom/scale_sr.dcm"]
+    assert "dicom/scale_sr.dcm" in (tmp_path / "out" / "report.html").read_text()

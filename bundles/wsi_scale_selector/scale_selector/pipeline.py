@@ -19,6 +19,7 @@ from common.folder_run import Finding
 from common.geometry import parse_scale
 from common.io.files import write_json
 from common.io.slide import Slide, find_slides, open_slide
+from common.io.slide_dicom import read_slide_header
 from common.transforms.tissue import tissue_mask
 
 from .class_map import ClassMap, build_class_map
@@ -258,13 +259,14 @@ def postprocess(
         scale["class_map"] = describe_class_map(class_map, prediction.map_reason, inferer.spec)
     doctor = examine_resolution(slide.resolution, search, inferer.spec.training_mpp)
     panels = read_panels(slide, scale, search.margins.scores)
-    return Results(scale, doctor, panels, class_map, thumbnail)
+    header = read_slide_header(slide.path) if slide.format == "dicom" else None
+    return Results(scale, doctor, panels, class_map, thumbnail, header)
 
 
 def write(
     results: Results, inferer: ScaleSearchInferer, output_dir: Path, settings: MapSettings
 ) -> list[Path]:
-    """report.html, pictures, class map, doctor.json and scale.json. Raises OutputError."""
+    """report.html, pictures, class map, DICOM, doctor.json and scale.json. Raises OutputError."""
     return write_results(results, inferer.spec.labels, output_dir, settings.min_area_um2)
 
 

@@ -92,7 +92,7 @@ def write_report(
         "aggregations": _describe_rules(scale),
         "resolution": _describe_resolution(doctor),
         "details": describe_details({**scale, "weights": _name_weights(scale["weights"])}),
-        "files": (scale.get("class_map") or {}).get("files", []),
+        "files": [*(scale.get("class_map") or {}).get("files", []), *scale.get("dicom_files", [])],
         "pictures": {name: embed_picture(pictures[name]) if name in pictures else None for name in names},
     }
     write_text(path, render_page(TEMPLATE, context))

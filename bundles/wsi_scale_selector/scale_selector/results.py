@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydicom.dataset import Dataset
 
 from common.engines import Engine
 from common.geometry import magnification_from_mpp
@@ -19,12 +20,13 @@ from common.report.figures import CurvePanel
 
 from .class_map import ClassMap
 from .classifier import ClassifierSpec, Label
+from .dicom_outputs import write_dicom
 from .inferer import SearchResult, SearchSettings, describe_settings
 from .pictures import draw_class_map, draw_search
 from .report import write_class_map, write_report
 from .verdict import DECIDED, EQUIVALENT, NO_FIT
 
-PACKAGES = ("monai", "torch", "openvino", "openslide-python", "openslide-bin", "numpy")
+PACKAGES = ("monai", "torch", "openvino", "openslide-python", "openslide-bin", "highdicom", "numpy")
 
 
 def describe_search(
@@ -178,6 +180,7 @@ class Results:
         panels: curves and patches of chosen points.
         class_map: None if it was not asked for.
         thumbnail: (h, w, 3) uint8 of the whole slide.
+        header: of a DICOM slide's largest level; None for other formats.
     """
 
     scale: dict[str, Any]
@@ -185,12 +188,13 @@ class Results:
     panels: list[CurvePanel]
     class_map: ClassMap | None
     thumbnail: np.ndarray
+    header: Dataset | None = field(default=None, repr=False)
 
 
 def write_results(
     results: Results, labels: Sequence[Label], output_dir: Path, min_area_um2: float = 0.0
 ) -> list[Path]:
-    """Pictures, class map, doctor.json, scale.json and, last, report.html; each appears whole or not at all.
+    """Pictures, map, DICOM, doctor.json, scale.json, last report.html; each appears whole or not at all.
 
     Raises:
         OutputError: a file cannot be written.
@@ -202,6 +206,10 @@ def write_results(
         pictures |= draw_class_map(output_dir, scale, class_map, results.thumbnail, labels)
         files += write_class_map(output_dir, class_map, labels, scale["weights"], min_area_um2).values()
         scale["class_map"]["files"] = [path.name for path in files]
+    grid = None if class_map is None else class_map.grid()
+    dicom = write_dicom(scale, grid, labels, results.header, output_dir)
+    scale["dicom_files"] = [path.relative_to(output_dir).as_posix() for path in dicom]
+    files += dicom
     for name, payload in (("doctor.json", results.doctor), ("scale.json", scale)):
         write_json(output_dir / name, payload)
         files.append(output_dir / name)

@@ -1,0 +1,21 @@
+"""The strict outside judge of DICOM objects, and where to get it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+needs_dciodvfy = pytest.mark.skipif(
+    shutil.which("dciodvfy") is None, reason="dciodvfy is missing: apt-get install dicom3tools"
+)
+
+
+def find_errors(path: Path) -> list[str]:
+    """Lines of dciodvfy that name an error."""
+    done = subprocess.run(
+        ["dciodvfy", str(path)], capture_output=True, text=True, check=False, errors="replace"
+    )
+    return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
