@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,8 +43,10 @@ def run_quietly(command: list[str], what: str) -> None:
         raise ToolError(f"{what} failed: {reason}")
 
 
-def install_requirements(python: Path, requirements: Path, log: Path, lock_handle: int) -> None:
-    """Run `pip install -r requirements`, its whole output in `log`.
+def install_requirements(
+    python: Path, requirements: Path, log: Path, lock_handle: int, options: Sequence[str] = ()
+) -> None:
+    """Run `pip install OPTIONS -r requirements`, its whole output in `log`.
 
     pip inherits the lock: were this process killed, nobody would start before pip has ended as well.
 
@@ -52,9 +54,11 @@ def install_requirements(python: Path, requirements: Path, log: Path, lock_handl
         ToolError: pip failed.
     """
     command = [str(python), "-m", "pip", "install", "--no-input", "--progress-bar", "off"]
-    say(f"installing {requirements.name} (on Linux several GB: torch brings the CUDA libraries)")
+    heavy = "\ntorch==" in requirements.read_text(encoding="utf-8")
+    note = " (on Linux several GB: torch brings the CUDA libraries)" if heavy else ""
+    say(f"installing {requirements.name}{note}")
     progress = Progress(python.parents[1])
-    command += ["-r", str(requirements)]
+    command += [*options, "-r", str(requirements)]
     with log.open("w", encoding="utf-8") as file, progress.shown():
         status = follow(command, requirements.parent, lock_handle, file.write, progress.read)
     if status:
