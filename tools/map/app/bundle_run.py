@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ PLACES = ("bundle_root", "dataset_dir", "output_dir")
 """Keys of the configs that the command line's own options fill."""
 
 CHUNK = 2**20
+os.environ.setdefault("TQDM_DISABLE", "1")  # before the import of tqdm: no bars in a log that nobody watches
 
 
 @dataclass(frozen=True)

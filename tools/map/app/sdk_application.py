@@ -7,6 +7,7 @@ operator keeps the outcome instead.
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -68,10 +69,18 @@ class BundleApplication(Application):
         self.add_operator(self.operator)
 
 
+def build_context(bundle: Path, input_dir: Path, output_dir: Path) -> AppContext:
+    """The paths; the SDK says of every folder of a bundle that it is none of its own models: not repeated."""
+    logging.disable(logging.CRITICAL)
+    try:
+        return AppContext({"input": str(input_dir), "output": str(output_dir), "model": str(bundle)})
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 def run_application(bundle: Path, input_dir: Path, output_dir: Path, settings: dict[str, Any]) -> Outcome:
     """Run under the SDK. Returns the outcome of `run_case`, or a fault where the SDK did not come to it."""
-    context = AppContext({"input": str(input_dir), "output": str(output_dir), "model": str(bundle)})
-    application = BundleApplication(bundle, context, settings)
+    application = BundleApplication(bundle, build_context(bundle, input_dir, output_dir), settings)
     application.run()
     operator = application.operator
     if operator is None or operator.outcome is None:
