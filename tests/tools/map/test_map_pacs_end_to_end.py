@@ -1,0 +1,184 @@
+"""The whole way in a hospital: C-STORE to Orthanc, the watcher, the application, STOW-RS, and back.
+
+A study is sent with dcmtk, found and fetched by DICOMweb, run by `tools/map/app` with a bundle's own config and a
+network that is small enough for a test, stored, and read back from Orthanc with another client and highdicom.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import highdicom as hd
+import numpy as np
+import pytest
+from dicom_checks import find_errors
+from dicomweb_client.api import DICOMwebClient
+from orthanc_server import Orthanc, need_orthanc, run_orthanc
+from phantoms.ct_series import write_ct_series
+from pydicom.dataset import Dataset
+from toy_mammo import TWO_BOXES, make_boxes
+from toy_mammo_files import write_study
+from toy_map import KSAM, MMBCD, TOY_KSAM, toy_mmbcd_settings
+from toy_segmenter import AFFINE, body_slice
+
+ROOT = Path(__file__).resolve().parents[3]
+WATCHER = ROOT / "tools" / "map" / "watch_pacs.py"
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """One Orthanc for all bundles: each leaves the others' studies alone."""
+    need_orthanc()
+    with run_orthanc(tmp_path_factory.mktemp("orthanc")) as server:
+        yield server
+
+
+def write_kidneys(folder: Path) -> np.ndarray:
+    """A CT series in a shuffled order, with squares in some slices only.
+
+    Returns:
+        (I, J, K) labels as they should be found: 1 dark, 2 light; DICOM's column, row and slice from the feet.
+    """
+    shown = [(False, False), (True, False), (True, True), (False, True), (False, False)]
+    slices = [body_slice(dark, light) for dark, light in shown]
+    write_ct_series(folder, np.stack([one.T for one in slices], axis=2).astype(np.int16), AFFINE)
+    labels = np.zeros((8, 8, len(shown)), np.uint8)
+    for k, (dark, light) in enumerate(shown):
+        labels[1:4, 1:3, k] = 1 if dark else 0
+        labels[4:7, 5:7, k] = 2 if light else 0
+    for number, path in enumerate(sorted(folder.iterdir(), reverse=True)):
+        path.rename(folder / f"IM{number}")
+    return labels
+
+
+def watch(orthanc: Orthanc, folder: Path, modality: str, bundle: Path, settings: dict[str, Any]) -> str:
+    """Run the watcher once, as a hospital's timer would. Returns what it said."""
+    app = [sys.executable, str(ROOT / "tools" / "map" / "app"), "--plain", "--bundle", str(bundle)]
+    chosen = [word for key, value in settings.items() for word in ("--set", f"{key}={json.dumps(value)}")]
+    command = shlex.join([*app, "--input", "{input}", "--output", "{output}", *chosen])
+    words = ["--url", orthanc.url, "--modality", modality, "--state", str(folder), "--command", command]
+    paths = os.pathsep.join(str(ROOT / part) for part in ("tests/support", "tools", "."))
+    done = subprocess.run(
+        [sys.executable, str(WATCHER), *words, "--once", "--quiet", "0", "--since", "2000-01-01"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def fetch(orthanc: Orthanc, study_uid: str) -> dict[str, list[Dataset]]:
+    """Everything that Orthanc has of a study, by modality, with a client that is not the watcher's."""
+    found: dict[str, list[Dataset]] = {}
+    for dataset in DICOMwebClient(orthanc.url).retrieve_study(study_uid):
+        found.setdefault(dataset.Modality, []).append(dataset)
+    return found
+
+
+def check_valid(results: list[Dataset], folder: Path) -> None:
+    """The results, as they came back, are of the sources' patient and pass dciodvfy."""
+    folder.mkdir()
+    for number, dataset in enumerate(results):
+        path = folder / f"{number}.dcm"
+        dataset.save_as(path, enforce_file_format=True)
+        assert find_errors(path) == []
+
+
+def test_a_kidney_ct_comes_back_with_its_segmentation_on_the_same_slices(
+    orthanc: Orthanc, tmp_path: Path
+) -> None:
+    truth = write_kidneys(tmp_path / "ct")
+    orthanc.send(tmp_path / "ct")
+    said = watch(orthanc, tmp_path / "state", "CT", KSAM, TOY_KSAM)
+    assert "5 images: attempt 1 of 6" in said and "results stored" in said
+    study_uid = study_of(tmp_path / "ct")
+    found = fetch(orthanc, study_uid)
+    assert {modality: len(found[modality]) for modality in found} == {"CT": 5, "SEG": 1, "SR": 1}
+    slices = sorted(found["CT"], key=lambda one: float(one.ImagePositionPatient[2]))
+    labels = read_segmentation(found["SEG"][0], slices)
+    np.testing.assert_array_equal(labels, truth)
+    assert {str(one.PatientID) for one in found["SEG"] + found["SR"]} == {str(slices[0].PatientID)}
+    check_valid(found["SEG"] + found["SR"], tmp_path / "back")
+    again = watch(orthanc, tmp_path / "state", "CT", KSAM, TOY_KSAM)
+    assert again == "" and len(fetch(orthanc, study_uid)["SEG"]) == 1
+
+
+def test_a_forgotten_state_stores_the_same_objects_again(orthanc: Orthanc, tmp_path: Path) -> None:
+    """The state is lost: the second run's results have the UIDs of the first's, so nothing is doubled."""
+    write_kidneys(tmp_path / "ct")
+    orthanc.send(tmp_path / "ct")
+    uids = []
+    for state in ("first", "second"):
+        watch(orthanc, tmp_path / state, "CT", KSAM, TOY_KSAM)
+        found = fetch(orthanc, study_of(tmp_path / "ct"))
+        uids.append({str(one.SOPInstanceUID) for one in found["SEG"] + found["SR"]})
+    assert uids[0] == uids[1] and len(uids[0]) == 2
+
+
+def study_of(folder: Path) -> str:
+    """StudyInstanceUID of a folder's files."""
+    from pydicom import dcmread
+
+    return str(dcmread(next(folder.rglob("*.dcm"), None) or next(folder.iterdir())).StudyInstanceUID)
+
+
+def read_segmentation(dataset: Dataset, slices: list[Dataset]) -> np.ndarray:
+    """Label map (I, J, K) on the slices, in their order, as highdicom reads it by their UIDs."""
+    segmentation = hd.seg.Segmentation.from_dataset(dataset)
+    numbers = {
+        segmentation.get_segment_description(number).segment_label: number
+        for number in segmentation.segment_numbers
+    }
+    uids = [str(one.SOPInstanceUID) for one in slices]
+    masks = segmentation.get_pixels_by_source_instance(
+        uids, segment_numbers=[numbers["dark"], numbers["light"]], assert_missing_frames_are_empty=True
+    )
+    return (masks[..., 0] + 2 * masks[..., 1]).transpose(2, 1, 0).astype(np.uint8)
+
+
+def test_a_mammography_study_comes_back_with_its_boxes_on_each_view(orthanc: Orthanc, tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study")
+    settings = toy_mmbcd_settings(tmp_path)
+    boxes = make_boxes(f"{number:06d}" for number in range(1, 5))
+    from toy_mammo import write_boxes
+
+    write_boxes(Path(settings["boxes"]), boxes)
+    orthanc.send(study)
+    said = watch(orthanc, tmp_path / "state", "MG", MMBCD, settings)
+    assert "4 images: attempt 1 of 6" in said and "results stored" in said
+    found = fetch(orthanc, study_of(study))
+    counts = {modality: len(found[modality]) for modality in found}
+    assert counts.pop("MG") == 4 and counts["SR"] == 1 and counts["PR"] == 4 and sum(counts.values()) == 6
+    views = {str(one.SOPInstanceUID) for one in found["MG"]}
+    drawn = read_boxes(found["SR"][0])
+    assert drawn.keys() == views
+    assert all(sorted(rows) == sorted(box[:4] for box in TWO_BOXES) for rows in drawn.values())
+    check_valid([one for name in found if name != "MG" for one in found[name]], tmp_path / "back")
+
+
+def read_boxes(report: Dataset) -> dict[str, list[tuple[float, ...]]]:
+    """Corners of every region of an SR, by SOPInstanceUID of its image."""
+    boxes: dict[str, list[tuple[float, ...]]] = {}
+    for item in walk(hd.sr.ComprehensiveSR.from_dataset(report)):
+        if item.get("ValueType") == "SCOORD":
+            points = np.reshape(item.GraphicData, (-1, 2))
+            uid = str(item.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+            boxes.setdefault(uid, []).append((*points.min(0), *points.max(0)))
+    return boxes
+
+
+def walk(item: Dataset) -> Iterator[Dataset]:
+    """A content item and everything below it."""
+    yield item
+    for below in item.get("ContentSequence") or []:
+        yield from walk(below)
