@@ -1,7 +1,7 @@
 """The whole way in a hospital: C-STORE to Orthanc, the watcher, the application, STOW-RS, and back.
 
-A study is sent with dcmtk, found and fetched by DICOMweb, run by `tools/map/app` with a bundle's own config and a
-network that is small enough for a test, stored, and read back from Orthanc with another client and highdicom.
+A study is sent with dcmtk, found and fetched by DICOMweb, run by `tools/map/app` with a bundle's own config and
+a network that is small enough for a test, stored, and read back with another client and highdicom.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from dicom_checks import find_errors
 from dicomweb_client.api import DICOMwebClient
 from orthanc_server import Orthanc, need_orthanc, run_orthanc
 from phantoms.ct_series import write_ct_series
+from pydicom import dcmread
 from pydicom.dataset import Dataset
-from toy_mammo import TWO_BOXES, make_boxes
+from toy_mammo import TWO_BOXES, make_boxes, write_boxes
 from toy_mammo_files import write_study
 from toy_map import KSAM, MMBCD, TOY_KSAM, toy_mmbcd_settings
 from toy_segmenter import AFFINE, body_slice
@@ -46,7 +47,7 @@ def write_kidneys(folder: Path) -> np.ndarray:
     """A CT series in a shuffled order, with squares in some slices only.
 
     Returns:
-        (I, J, K) labels as they should be found: 1 dark, 2 light; DICOM's column, row and slice from the feet.
+        (I, J, K) labels as they should be found: 1 dark, 2 light; column, row, slice from the feet.
     """
     shown = [(False, False), (True, False), (True, True), (False, True), (False, False)]
     slices = [body_slice(dark, light) for dark, light in shown]
@@ -66,7 +67,8 @@ def watch(orthanc: Orthanc, folder: Path, modality: str, bundle: Path, settings:
     chosen = [word for key, value in settings.items() for word in ("--set", f"{key}={json.dumps(value)}")]
     command = shlex.join([*app, "--input", "{input}", "--output", "{output}", *chosen])
     words = ["--url", orthanc.url, "--modality", modality, "--state", str(folder), "--command", command]
-    paths = os.pathsep.join(str(ROOT / part) for part in ("tests/support", "tools", "."))
+    parts = ("tests/support", "tools", "bundles/ksam_kidney_seg", "bundles/mmbcd_mammo")
+    paths = os.pathsep.join(str(ROOT / part) for part in parts)
     done = subprocess.run(
         [sys.executable, str(WATCHER), *words, "--once", "--quiet", "0", "--since", "2000-01-01"],
         capture_output=True,
@@ -127,18 +129,14 @@ def test_a_forgotten_state_stores_the_same_objects_again(orthanc: Orthanc, tmp_p
 
 def study_of(folder: Path) -> str:
     """StudyInstanceUID of a folder's files."""
-    from pydicom import dcmread
-
-    return str(dcmread(next(folder.rglob("*.dcm"), None) or next(folder.iterdir())).StudyInstanceUID)
+    return str(dcmread(next(folder.iterdir())).StudyInstanceUID)
 
 
 def read_segmentation(dataset: Dataset, slices: list[Dataset]) -> np.ndarray:
     """Label map (I, J, K) on the slices, in their order, as highdicom reads it by their UIDs."""
     segmentation = hd.seg.Segmentation.from_dataset(dataset)
-    numbers = {
-        segmentation.get_segment_description(number).segment_label: number
-        for number in segmentation.segment_numbers
-    }
+    described = map(segmentation.get_segment_description, segmentation.segment_numbers)
+    numbers = {row.segment_label.lower(): row.segment_number for row in described}
     uids = [str(one.SOPInstanceUID) for one in slices]
     masks = segmentation.get_pixels_by_source_instance(
         uids, segment_numbers=[numbers["dark"], numbers["light"]], assert_missing_frames_are_empty=True
@@ -149,10 +147,7 @@ def read_segmentation(dataset: Dataset, slices: list[Dataset]) -> np.ndarray:
 def test_a_mammography_study_comes_back_with_its_boxes_on_each_view(orthanc: Orthanc, tmp_path: Path) -> None:
     study = write_study(tmp_path / "study")
     settings = toy_mmbcd_settings(tmp_path)
-    boxes = make_boxes(f"{number:06d}" for number in range(1, 5))
-    from toy_mammo import write_boxes
-
-    write_boxes(Path(settings["boxes"]), boxes)
+    write_boxes(Path(settings["boxes"]), make_boxes(f"{number:06d}" for number in range(1, 5)))
     orthanc.send(study)
     said = watch(orthanc, tmp_path / "state", "MG", MMBCD, settings)
     assert "4 images: attempt 1 of 6" in said and "results stored" in said
