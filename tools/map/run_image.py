@@ -37,13 +37,17 @@ def main(arguments: list[str]) -> int:
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Runs a bundle's image in a chroot.", allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        description="Runs a bundle's image in a chroot.", epilog="-- WORDS: for the image", allow_abbrev=False
+    )
     parser.add_argument("name", help="folder name in bundles/")
     parser.add_argument("--input", type=Path, required=True, metavar="DIR", help="is only read")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="gets the results")
     parser.add_argument("--base", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
-    parser.add_argument("words", nargs="*", help="for the image, behind --")
-    return parser.parse_args(arguments)
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = parser.parse_args(arguments[:end])
+    options.words = arguments[end + 1 :]
+    return options
 
 
 if __name__ == "__main__":

@@ -8,72 +8,8 @@ import jsonschema
 import pytest
 from map_image.bundle import INPUTS
 from map_image.manifests import ENVIRONMENT, Package, build_app_manifest, build_labels, build_pkg_manifest
+from map_schemas import APP_SCHEMA, PKG_SCHEMA
 
-SEMVER = {"type": "string", "pattern": r"^\d+\.\d+\.\d+$"}
-FOLDER = {"type": "string", "pattern": "^/"}
-MEMORY = {"type": "string", "pattern": r"^\d+(\.\d)?(Mi|Gi)$"}
-APP_SCHEMA = {
-    "type": "object",
-    "required": ["type", "command", "input", "output", "environment"],
-    "additionalProperties": False,
-    "properties": {
-        "apiVersion": SEMVER,
-        "type": {"enum": ["application", "service"]},
-        "command": {"type": "string", "minLength": 1},
-        "environment": {"type": "object", "additionalProperties": {"type": "string"}},
-        "input": {
-            "type": "object",
-            "required": ["formats"],
-            "properties": {
-                "path": FOLDER,
-                "formats": {"type": "array", "items": {"type": "object"}, "minItems": 1},
-            },
-        },
-        "output": {
-            "type": "object",
-            "required": ["format"],
-            "properties": {"path": FOLDER, "format": {"type": "object"}},
-        },
-        "sdk": {"type": "string"},
-        "sdkVersion": SEMVER,
-        "timeout": {"type": "integer", "minimum": 0},
-        "version": SEMVER,
-        "workingDirectory": FOLDER,
-    },
-}
-PKG_SCHEMA = {
-    "type": "object",
-    "required": ["applicationRoot"],
-    "additionalProperties": False,
-    "properties": {
-        "apiVersion": SEMVER,
-        "applicationRoot": FOLDER,
-        "modelRoot": FOLDER,
-        "models": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["name"],
-                "properties": {
-                    "name": {"type": "string", "pattern": r"^\S{1,128}$"},
-                    "path": {"type": "string"},
-                },
-            },
-        },
-        "resources": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "cpu": {"type": "number", "exclusiveMinimum": 0},
-                "gpu": {"type": "integer", "minimum": 0},
-                "memory": MEMORY,
-                "memoryLimit": MEMORY,
-                "sharedMemory": MEMORY,
-            },
-        },
-        "version": SEMVER,
-    },
-}
 SPECIFIED = {
     "HOLOSCAN_INPUT_PATH": "/var/holoscan/input",
     "HOLOSCAN_OUTPUT_PATH": "/var/holoscan/output",
