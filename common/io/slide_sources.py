@@ -182,4 +182,6 @@ def _background_rgb(hex_rgb: str) -> tuple[int, ...]:
 def _unopened(name: str, reason: str) -> str:
     if reason.startswith("Unsupported TIFF compression"):
         return f"{name}: expected JPEG, JPEG 2000, LZW or deflate tiles, got other ones: convert the slide"
+    if "Unsupported transfer syntax" in reason:
+        return f"{name}: expected DICOM in Explicit VR, JPEG or JPEG 2000, got another one: convert the slide"
     return damaged(name, "cannot be opened")

@@ -143,10 +143,25 @@ def save_object(dataset: Dataset, source: Dataset, path: str | Path) -> None:
 def _character_sets(source: Dataset, texts: Sequence[tuple[Any, str]]) -> list[Any]:
     """The source's own if it is a defined one; where none is declared the bytes were read as Latin-1."""
     declared = source.get("SpecificCharacterSet") or ""
-    values = list(declared) if isinstance(declared, MultiValue) else [str(declared)]
-    if len(values) == 1 and values[0] in _ASCII:
-        return [UTF_8] if all(text.isascii() for _, text in texts) else [LATIN_1, UTF_8]
-    return [declared, UTF_8] if set(values) <= set(python_encoding) else [UTF_8]
+    first, *others = list(declared) if isinstance(declared, MultiValue) else [str(declared)]
+    if not {first, *others} <= set(python_encoding):
+        return [UTF_8]
+    if first not in _ASCII:
+        return [declared, UTF_8]
+    letters = {letter for _, text in texts for letter in text if not letter.isascii()}
+    if not others:
+        return [LATIN_1, UTF_8] if letters else [UTF_8]
+    # pydicom would write Latin-1 where only ASCII is declared
+    known = [python_encoding[value] for value in others]
+    fits = all(any(_can_encode(letter, encoding) for encoding in known) for letter in letters)
+    return [declared, UTF_8] if fits else [UTF_8]
+
+
+def _can_encode(letter: str, encoding: str) -> bool:
+    try:
+        return bool(letter.encode(encoding))
+    except UnicodeError:
+        return False
 
 
 def _texts(dataset: Dataset) -> Iterator[tuple[Any, str]]:

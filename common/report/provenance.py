@@ -110,7 +110,7 @@ def building(name: str, standard: str, instead: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise InputError(
             f"{name}: expected headers that {standard} can follow, got broken ones: {instead}"
         ) from error

@@ -85,6 +85,7 @@ def _image(capture: Capture, header: Dataset, algorithm: Algorithm, uids: tuple[
         patient_orientation=("L", "F"),  # replaced below: a picture of several views has none
         **describe_object(SC, algorithm, uids, f"Pictures: {algorithm.name}", contribution, capture.number),
     )
+    image.copy_patient_and_study_information(header)
     image.PatientOrientation = []
     image.Laterality = ""  # one series for both sides
     image.ConversionType = "WSD"  # made on a workstation; no video, film or scanned paper

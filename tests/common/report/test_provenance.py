@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import warnings
+from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
 
-from common.errors import InputError
+from common.errors import ConfigError, InputError
 from common.report.provenance import (
     MANUFACTURER,
     Algorithm,
@@ -18,6 +19,7 @@ from common.report.provenance import (
     content_uid,
     describe_equipment,
     long_string,
+    read_version,
 )
 
 
@@ -64,3 +66,19 @@ def test_names_fit_into_an_element():
     assert long_string("  ") == "unknown"
     assert Algorithm("a", "1", "ab" * 32).serial_number == "ab" * 8
     assert Algorithm("a", "1").serial_number == "none"
+
+
+def test_the_version_is_the_bundle_s(tmp_path: Path):
+    module = tmp_path / "package" / "module.py"
+    with pytest.raises(ConfigError, match=r"configs/metadata\.json: expected the bundle's version, got none"):
+        read_version(str(module))
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "metadata.json").write_text('{"version": "0.2.1"}')
+    assert read_version(str(module)) == "0.2.1"
+
+
+def test_an_algorithm_names_its_weights():
+    plain, trained = Algorithm("a", "1"), Algorithm("a", "1", "ab" * 32, "w")
+    assert (plain.software_versions, plain.parameters) == ("1", {})
+    assert trained.software_versions == ["1", "w"]
+    assert trained.parameters == {"weights": "w", "weights_sha256": "ab" * 32}
