@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from common.errors import ConfigError, InputError
+from common.networks.sam_weights import hash_file
 from mmbcd.calibration import (
     Calibration,
     LevelCalibration,
     OperatingPoint,
+    Scoring,
     choose_operating_point,
     fit_isotonic,
     fit_level,
@@ -143,3 +145,26 @@ def test_bad_settings_are_refused():
         fit_level([0.1, 0.2], [1, 1])
     with pytest.raises(ConfigError, match="sensitivity: expected above 0 up to 1, got 1.5"):
         fit_level([0.1, 0.2], [0, 1], sensitivity=1.5)
+
+
+def test_the_own_calibration_goes_with_its_own_weights_and_rules_only(tmp_path: Path):
+    own = tmp_path / "calibration.json"
+    levels = {"breast": LevelCalibration("temperature", temperature=2.0)}
+    write_calibration(Calibration(levels, weights_sha256="a" * 64, fitted_on="phantoms"), own)
+    for sha256, rule, fitted in (("a", "max", True), ("b", "max", False), ("a", "mean", False)):
+        scoring = Scoring("auto", rule, own=own)
+        scoring.settle(sha256 * 64)
+        assert bool(scoring.calibration.levels) == fitted
+    named, none = Scoring(own, own=own), Scoring(None, own=own)
+    with pytest.raises(ConfigError, match="calibration: expected one fitted for the weights bbbbbbbb, got"):
+        named.settle("b" * 64)
+    none.settle("a" * 64)
+    assert none.calibration.levels == {}
+
+
+def test_the_calibration_of_the_bundle_was_fitted_for_its_weights():
+    models = Path(__file__).resolve().parents[2] / "bundles/mmbcd_mammo/models"
+    scoring = Scoring("auto", own=models / "calibration.json")
+    scoring.settle(hash_file(models / "mmbcd.safetensors"))
+    assert set(scoring.calibration.levels) == {"image", "breast", "study"}
+    assert "phantoms" in scoring.calibration.fitted_on

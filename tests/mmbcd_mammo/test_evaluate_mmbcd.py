@@ -88,7 +88,7 @@ def test_everything_is_written(trained: dict[str, Any], tmp_path: Path) -> None:
 def test_inference_takes_the_calibration(trained: dict[str, Any], tmp_path: Path) -> None:
     found = evaluate(trained, tmp_path, sensitivity=0.6)
     scoring = Scoring(tmp_path / "calibration.json")
-    scoring.check(found["weights"]["sha256"])
+    scoring.settle(found["weights"]["sha256"])
     fitted = scoring.calibration
     assert (
         set(fitted.levels) == {"image", "breast", "study"} and fitted.fitted_on == "breasts, validation part"

@@ -133,6 +133,12 @@ def test_doubts():
     assert list_doubts(CLEAR) == []
 
 
+def test_where_probabilities_were_fitted_stands_beside_them():
+    fitted = RAW | {"calibration": {"levels": {"breast": LEVEL}, "fitted_on": "mammography phantoms"}}
+    sentence = "Probabilities and operating points were fitted on mammography phantoms."
+    assert sentence in describe_result(fitted) and not any("fitted" in line for line in describe_result(RAW))
+
+
 def test_rules():
     sentences = describe_rules(RAW)
     assert "the highest of its views, the study's is the mean of its breasts" in sentences[1]

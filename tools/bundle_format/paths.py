@@ -13,7 +13,8 @@ ABSOLUTE = re.compile(
     r"|\b[A-Za-z]:\\\w"
 )
 TOKEN = re.compile(r"(?<![\w:@.$~{}<*-])(?:\.{1,2}/|/)?(?:[\w.+-]+/)+[\w.+-]*\w")
-RUN_TIME = ("eval", "out", "runs", "dist", ".venv", ".cache")
+RUN_TIME = ("eval", "out", "runs", "dist", "dicom", ".venv", ".cache")
+EXPORTED = "models/model.ts"
 REPOSITORY_FOLDERS = ("bundles", "common", "tests", "tools")
 BUNDLE_FOLDERS = ("configs", "docs", "models")
 URL = re.compile(r"\w+://[^\s)>\"'\]]+")
@@ -35,8 +36,8 @@ def check_named_paths(bundle: Bundle) -> Iterator[str]:
     """Every path that a config, large_files.yml or a document names exists.
 
     A path is a text with a slash that begins with a folder of the bundle or of the repository, or ends in a
-    file suffix. Exempt are what a run makes (paths that begin with one of `RUN_TIME`), what large_files.yml
-    lists with the folders of that, and paths with a placeholder such as NAME.
+    file suffix. Exempt are what a run makes (paths that begin with one of `RUN_TIME`, and `EXPORTED`), what
+    large_files.yml lists with the folders of that, and paths with a placeholder such as NAME.
     """
     for file in sorted([*bundle.path.glob("configs/*.json"), *bundle.path.glob("docs/**/*.md")]):
         if file.suffix == ".json":
@@ -58,7 +59,7 @@ def _exists(bundle: Bundle, token: str) -> bool:
         return True
     inside = token.removeprefix(f"bundles/{bundle.name}/")
     listed = [PurePosixPath(str(row.get("path"))) for row in bundle.large_files]
-    if any(PurePosixPath(inside) in (path, *path.parents[:-1]) for path in listed):
+    if inside == EXPORTED or any(PurePosixPath(inside) in (path, *path.parents[:-1]) for path in listed):
         return True
     folders = (bundle.path / name for name in (".", *BUNDLE_FOLDERS))
     places = (*folders, bundle.repository)

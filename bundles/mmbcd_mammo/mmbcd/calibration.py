@@ -20,6 +20,7 @@ from common.io.files import write_json
 
 from .scores import LEVELS, check_rule
 
+AUTO = "auto"
 METHODS = ("temperature", "isotonic")
 MAX_LOG_TEMPERATURE = 3.0
 """Temperatures from 0.05 to 20 are tried (choice: beyond, the scores say nothing)."""
@@ -114,25 +115,42 @@ class Scoring:
     """How scores are combined and calibrated.
 
     Args:
-        calibration: calibration.json; None: raw scores only.
+        calibration: calibration.json; None: raw scores only; "auto": `own` where it was fitted for these
+            weights and rules, else raw scores.
         breast_rule, study_rule: of `scores.RULES`.
+        own: the bundle's calibration.json.
 
     Raises:
-        ConfigError: an unknown rule, or a calibration that was fitted with other rules.
+        ConfigError: an unknown rule.
         InputError: the file cannot be read.
     """
 
     def __init__(
-        self, calibration: str | Path | None = None, breast_rule: str = "max", study_rule: str = "max"
+        self,
+        calibration: str | Path | None = None,
+        breast_rule: str = "max",
+        study_rule: str = "max",
+        own: str | Path | None = None,
     ) -> None:
         self.breast_rule = check_rule(breast_rule, "breast_rule")
         self.study_rule = check_rule(study_rule, "study_rule")
-        self.calibration = read_calibration(calibration)
+        self._is_auto = calibration == AUTO
+        self.calibration = read_calibration(own if self._is_auto else calibration)
 
-    def check(self, weights_sha256: str) -> None:
-        """Raises ConfigError: the calibration was fitted for other weights or rules."""
-        if self.calibration.levels:
+    def settle(self, weights_sha256: str) -> None:
+        """Keep the calibration if it was fitted for these weights and rules.
+
+        Raises:
+            ConfigError: one was named, and it was fitted for others.
+        """
+        if not self.calibration.levels:
+            return
+        try:
             self.calibration.check(weights_sha256, self.breast_rule, self.study_rule)
+        except ConfigError:
+            if not self._is_auto:
+                raise
+            self.calibration = Calibration()
 
 
 def read_calibration(path: str | Path | None) -> Calibration:

@@ -198,7 +198,7 @@ class MammoPipeline:
         scoring: Scoring,
         output_dir: str | Path,
     ) -> None:
-        scoring.check(network.card.sha256)
+        scoring.settle(network.card.sha256)
         self.dataset, self.network, self.regions, self.inferer = dataset, network.eval(), regions, inferer
         self.histories, self.scoring, self.output_dir = histories, scoring, Path(str(output_dir))
         self.findings: list[Finding] = []
@@ -231,27 +231,32 @@ class MammoPipeline:
         results = postprocess(study, views, predictions, self.scoring)
         steps = ("read headers", "decode, find and cut regions", "score")
         seconds = {step: round(b - a, 2) for step, a, b in zip(steps, clock, clock[1:], strict=False)}
-        results.record.update(self._describe_run(study) | {"seconds": seconds})
+        made_by = describe_run(study, self.network, self.regions, self.inferer, self.histories)
+        results.record.update(made_by | {"seconds": seconds})
         files = write(results, output_dir)
         self.findings.append(Finding(case.name, results.headline, results.record["study"]["score"] is None))
         logger.info("%s: %s", case.name, results.headline)
         return files
 
-    def _describe_run(self, study: Study) -> dict[str, Any]:
-        options = self.network.options
-        return {
-            "history": study.history.as_record(self.histories.show_history),
-            "weights": self.network.card.as_json(),
-            "detector": self.regions.describe(),
-            "engine": self.inferer.describe(self.network),
-            "settings": {
-                "preset": options.preset,
-                "vision": options.vision,
-                "text": options.text if options.use_text else None,
-                "attention": options.uses_attention,
-                "use_history": self.histories.use_history,
-            },
-        }
+
+def describe_run(
+    study: Study, network: Mmbcd, regions: Regions, inferer: MmbcdInferer, histories: HistorySource
+) -> dict[str, Any]:
+    """What a result says about what made it."""
+    options = network.options
+    return {
+        "history": study.history.as_record(histories.show_history),
+        "weights": network.card.as_json(),
+        "detector": regions.describe(),
+        "engine": inferer.describe(network),
+        "settings": {
+            "preset": options.preset,
+            "vision": options.vision,
+            "text": options.text if options.use_text else None,
+            "attention": options.uses_attention,
+            "use_history": histories.use_history,
+        },
+    }
 
 
 def build_dataset(study: str | Path, visit: str | None = None) -> StudyDataset:

@@ -81,8 +81,11 @@ def _name_highest(record: Mapping[str, Any]) -> str:
 
 
 def describe_result(record: Mapping[str, Any]) -> list[str]:
-    """What the headline leaves out: both breasts, the history, that it is no diagnosis."""
+    """What the headline leaves out: both breasts, the calibration, the history, that it is no diagnosis."""
     sentences = [_describe_breast(row) for row in record["breasts"]]
+    if record["calibration"] is not None:
+        fitted_on = record["calibration"]["fitted_on"]
+        sentences.append(f"Probabilities and operating points were fitted on {fitted_on}.")
     sentences += describe_history(record)
     return [*sentences, "This is the answer of a program, not a diagnosis: read the mammograms."]
 

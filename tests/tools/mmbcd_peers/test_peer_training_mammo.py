@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from experiment.mmbcd_peers.base import PICTURE, REGIONS, Batch, TrainedPeer
+from experiment.mmbcd_peers.clip import build_clip
 from experiment.mmbcd_peers.scoring import (
     compare,
     find_figures,
@@ -27,6 +28,7 @@ from experiment.mmbcd_peers.training import (
 from experiment.mmbcd_peers.views import Views, ViewSource
 from PIL import Image
 from torch import nn
+from toy_mammo_peers import write_clip
 from toy_mammo_training import draw_datalist
 
 from common.errors import ConfigError
@@ -140,6 +142,17 @@ def test_gathered_batches_make_one_step(source: ViewSource, data: Path, tmp_path
         train_peer(peer, (training, None), own, tmp_path / str(size))
         found.append(peer.network[0].weight.item())
     assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
+def test_clip_learns_from_pairs(source: ViewSource, data: Path, tmp_path: Path) -> None:
+    """Bright regions and histories of unseen patients: the nearer of the two prompts is the true one."""
+    views = {part: open_views(source, data, part) for part in ("training", "validation", "test")}
+    torch.manual_seed(0)
+    peer = build_clip({"text": str(write_clip(tmp_path / "clip"))}, "tiny", image_size=PX)
+    own = settings(epochs=5, learning_rate=3e-4, flip=0.5)
+    train_peer(peer, (views["training"], views["validation"]), own, tmp_path)
+    scores = score_views(peer, views["test"], 8)
+    assert auc(to_cases(scores, views["test"].entries)) > 0.9
 
 
 def test_refusals(source: ViewSource, data: Path, tmp_path: Path) -> None:
