@@ -44,14 +44,14 @@ def test_the_process_is_an_ordinary_user_without_a_network(tmp_path: Path) -> No
 
 
 def test_a_container_is_made_once_for_each_build_and_older_ones_go(tmp_path: Path) -> None:
-    store = Store(tmp_path, containers="map-of-an-older-build\nmine\n")
-    assert chroot.provide_container(store, IMAGE) == "map-0123456789abcdef"
+    store = Store(tmp_path, containers="map-toy-older\nmap-other-1\nmine\n")
+    assert store.provide_container(IMAGE) == "map-toy-0123456789ab"
     assert store.asked[-2:] == [  # type: ignore[attr-defined]
-        "rm map-of-an-older-build",
-        f"from --pull-never --name map-0123456789abcdef {IMAGE}",
+        "rm map-toy-older",
+        f"from --pull-never --name map-toy-0123456789ab {IMAGE}",
     ]
-    again = Store(tmp_path, containers="map-0123456789abcdef\n")
-    chroot.provide_container(again, IMAGE)
+    again = Store(tmp_path, containers="map-toy-0123456789ab\n")
+    again.provide_container(IMAGE)
     assert not [words for words in again.asked if words.startswith(("rm", "from"))]  # type: ignore[attr-defined]
 
 
@@ -59,7 +59,7 @@ def test_an_image_that_was_not_built_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ToolError, match=f"expected the image {IMAGE}, got none: build it with tools/map/build.py"
     ):
-        chroot.provide_container(Store(tmp_path, there=False), IMAGE)
+        Store(tmp_path, there=False).provide_container(IMAGE)
 
 
 def test_an_ordinary_user_cannot_make_a_chroot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

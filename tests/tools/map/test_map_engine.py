@@ -74,13 +74,13 @@ def test_reading_from_an_image_cuts_the_network(place: Place, name: str) -> None
     assert place.calls() == [["run", "--rm", "--network", "none", "toy:1", "show", "bom"]]
 
 
-def test_buildah_removes_the_container_that_it_reads_from(place: Place) -> None:
-    engine = place.put("buildah", **{"from": "toy-working-container"})
-    engine.read("toy:1", ["show", "app"])
-    last = [words[6:] for words in place.calls()]
-    assert last[0] == ["from", "--pull-never", "toy:1"]
-    assert last[1][-5:] == ["toy-working-container", "--", "/usr/local/bin/map-entry", "show", "app"]
-    assert last[2] == ["rm", "toy-working-container"]
+def test_buildah_reads_in_a_container_that_it_keeps(place: Place) -> None:
+    engine = place.put("buildah", images="sha256:0123456789abcdef", containers="")
+    engine.read("clinical-monai/toy:1", ["show", "app"])
+    made, run = [words[6:] for words in place.calls()][-2:]
+    assert made == ["from", "--pull-never", "--name", "map-toy-0123456789ab", "clinical-monai/toy:1"]
+    assert run[-5:] == ["map-toy-0123456789ab", "--", "/usr/local/bin/map-entry", "show", "app"]
+    assert run[run.index("--network") + 1] == "none"
 
 
 def test_archives_are_oci_from_buildah_and_the_engines_own_otherwise(place: Place) -> None:

@@ -32,7 +32,8 @@ def run_image(engine: Engine, image: str, input_dir: Path, output_dir: Path, wor
         raise ToolError("expected root to make a chroot, got an ordinary user: start this with sudo")
     if not input_dir.is_dir():
         raise ToolError("expected a folder after --input, got none: check the path")
-    container = provide_container(engine, image)
+    engine.require()
+    container = engine.provide_container(image)
     if not output_dir.exists():
         output_dir.mkdir(parents=True)
         os.chown(output_dir, USER_ID, USER_ID)
@@ -47,22 +48,3 @@ def build_command(engine: Engine, container: str, volumes: Sequence[str], words:
     command = ["unshare", "--net", *engine.program, "run", "--isolation", "chroot"]
     command += ["--user", f"{USER_ID}:{USER_ID}"]
     return [*command, *(f"--volume={volume}" for volume in volumes), container, "--", *words]
-
-
-def provide_container(engine: Engine, image: str) -> str:
-    """Name of the container of the image as it is now; made when there is none. Raises ToolError.
-
-    Making one copies the whole image, with buildah's driver vfs; it is kept for the next run.
-    """
-    engine.require()
-    if not engine.has(image):
-        raise ToolError(f"expected the image {image}, got none: build it with tools/map/build.py")
-    number = engine.call("images", "--quiet", "--no-trunc", "--filter", f"reference={image}").split()[0]
-    name = "map-" + number.removeprefix("sha256:")[:16]
-    known = engine.call("containers", "--format", "{{.ContainerName}}").split()
-    if name not in known:
-        for old in known:
-            if old.startswith("map-"):
-                engine.call("rm", old)
-        engine.call("from", "--pull-never", "--name", name, image)
-    return name

@@ -87,11 +87,26 @@ class Engine:
         """What the image prints when it is started with `words`, without a network. Raises ToolError."""
         if self.name != "buildah":
             return self.call("run", "--rm", "--network", "none", image, *words)
-        container = self.call("from", "--pull-never", image).strip()
-        try:
-            return self.call("run", "--isolation", "chroot", container, "--", ENTRY, *words)
-        finally:
-            self.call("rm", container)
+        container = self.provide_container(image)
+        return self.call("run", "--isolation", "chroot", "--network", "none", container, "--", ENTRY, *words)
+
+    def provide_container(self, image: str) -> str:
+        """Name of buildah's container of the image as it is now. Raises ToolError: there is no such image.
+
+        Making one copies the whole image, with the driver vfs: it is kept until the image changes.
+        """
+        found = self.call("images", "--quiet", "--no-trunc", "--filter", f"reference={image}").split()
+        if not found:
+            raise ToolError(f"expected the image {image}, got none: build it with tools/map/build.py")
+        prefix = "map-" + image.partition("/")[2].partition(":")[0] + "-"
+        name = prefix + found[0].removeprefix("sha256:")[:12]
+        known = self.call("containers", "--format", "{{.ContainerName}}").split()
+        for old in known:
+            if old.startswith(prefix) and old != name:
+                self.call("rm", old)
+        if name not in known:
+            self.call("from", "--pull-never", "--name", name, image)
+        return name
 
     def export(self, image: str, target: Path) -> None:
         """Write the image as an archive: OCI from buildah, the engine's own from docker and podman."""
