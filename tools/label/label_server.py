@@ -1,0 +1,55 @@
+"""MONAI Label's web application with answers that a user can act on, and the right values of the labels."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+from monailabel.app import app
+from monailabel.interfaces.exception import MONAILabelException
+from monailabel.interfaces.utils.app import app_instance
+from monailabel.tasks.infer.bundle import BundleInferTask
+
+logger = logging.getLogger("label")
+
+
+@app.middleware("http")
+async def answer_refusals(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
+    """A refusal becomes status 422 (404: no such model, image or label) with its line as "detail"."""
+    try:
+        return await proceed(request)
+    except Exception as error:
+        status, line = explain(error)
+        logger.warning("%s", line)
+        if status == 500:
+            logger.error("a fault of the server", exc_info=error)
+        return JSONResponse({"detail": line}, status)
+
+
+def explain(error: BaseException) -> tuple[int, str]:
+    """Status and one line for whatever was raised."""
+    found: BaseException | None = error
+    while found is not None:
+        # by name: each packed bundle brings its own copy of the class
+        if any(parent.__name__ == "BundleError" for parent in type(found).__mro__):
+            return 422, str(found)
+        if isinstance(found, MONAILabelException):
+            return 404, " ".join(str(found.msg).split())
+        found = found.__cause__ or found.__context__
+    return 500, f"expected a result, got a fault of the server ({type(error).__name__}): see its output"
+
+
+def correct_labels(tasks: dict[str, Any]) -> None:
+    """Label values as in labels.json: MONAI Label takes the channels' numbers, which have no background."""
+    for task in tasks.values():
+        if isinstance(task, BundleInferTask):
+            rows = json.loads(Path(task.bundle_path, "configs", "labels.json").read_text(encoding="utf-8"))
+            task.labels = {row["name"]: row["value"] for row in rows}
+
+
+correct_labels(app_instance()._infers)
