@@ -128,6 +128,10 @@ def test_a_missing_input_and_a_missing_bundle_are_refused(places, tmp_path):
     [
         ({"acts": "done"}, "expected a setting of the bundle, got acts: did you mean act?"),
         ({"zzz": 1}, "expected a setting of the bundle, got zzz: known: act, dataset, evaluator"),
+        (
+            {"act": "$__import__('os').abort()"},
+            "act: expected a value, got one that begins with $: change it",
+        ),
         ({"output_dir": "x"}, "expected a setting of the bundle, got output_dir: known:"),
     ],
 )

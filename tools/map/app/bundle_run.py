@@ -18,6 +18,9 @@ from outcome import BAD_SETTING, FAULT, Refusal
 PLACES = ("bundle_root", "dataset_dir", "output_dir")
 """Keys of the configs that the command line's own options fill."""
 
+EVALUATED = ("$", "@", "%")
+"""Texts with these first characters are Python, references and macros to MONAI's `ConfigParser`."""
+
 CHUNK = 2**20
 os.environ.setdefault("TQDM_DISABLE", "1")  # before the import of tqdm: no bars in a log that nobody watches
 
@@ -116,9 +119,13 @@ def run_bundle(bundle: Bundle, input_dir: Path, output_dir: Path, settings: dict
 
 
 def check_settings(settings: dict[str, Any], config: dict[str, Any]) -> None:
-    """Raises Refusal: a key that is unknown or not the user's."""
+    """Raises Refusal: a key that is unknown or not the user's, or a text that MONAI would evaluate."""
     known = sorted(key for key, value in config.items() if key not in PLACES and not isinstance(value, list))
-    for key in settings:
+    for key, value in settings.items():
+        if isinstance(value, str) and value.startswith(EVALUATED):
+            raise Refusal(
+                BAD_SETTING, f"{key}: expected a value, got one that begins with {value[0]}: change it"
+            )
         if key in known:
             continue
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)

@@ -1,0 +1,106 @@
+"""The application with a packed bundle, on a machine that has nothing of this repository."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from monai.networks.nets import DenseNet
+from packing.build import build_zip
+from toy_map import APP, ROOT
+
+NETWORK = {
+    "spatial_dims": 2,
+    "in_channels": 3,
+    "out_channels": 3,
+    "init_features": 8,
+    "growth_rate": 4,
+    "block_config": [2, 2],
+}
+SETTINGS = {
+    "scales": ["x10", "x20", "x40"],
+    "points": 6,
+    "stride_px": 32,
+    "engine": "torch",
+    "precision": "fp32",
+}
+SCRIPT = """
+import runpy, sys
+from pathlib import Path
+app, repository, *arguments = sys.argv[1:]
+sys.path.insert(0, app)
+sys.argv = [app, *arguments]
+try:
+    runpy.run_path(app + "/__main__.py", run_name="__main__")
+except SystemExit as ended:
+    code = ended.code
+own = [n for n, m in list(sys.modules.items()) if (f := getattr(m, "__file__", None) or "")
+       and Path(f).resolve().is_relative_to(repository) and "site-packages" not in f]
+print("own:", own, "common:", "common" in sys.modules)
+sys.exit(code)
+"""
+
+
+def write_classifier(folder):
+    folder.mkdir()
+    torch.manual_seed(0)
+    torch.save(DenseNet(**NETWORK).state_dict(), folder / "model.pt")
+    content = {
+        "name": "tiny",
+        "version": "1",
+        "purpose": "demonstration",
+        "network": {"source": "monai", "name": "DenseNet", "args": NETWORK},
+        "weights": {"file": "model.pt", "sha256": None},
+        "head": None,
+        "outputs": None,
+        "labels": [{"value": value, "name": name} for value, name in enumerate(("one", "two", "three"))],
+        "input": {"size_px": 64, "scale": 1 / 255, "mean": [0, 0, 0], "std": [1, 1, 1]},
+        "training_mpp": 0.5,
+        "reference": None,
+    }
+    (folder / "classifier.json").write_text(json.dumps(content))
+    return folder / "classifier.json"
+
+
+def write_slide(path):
+    path.parent.mkdir()
+    rng = np.random.default_rng(0)
+    pixels = np.full((400, 400, 3), 245, np.uint8)
+    pixels[60:340, 60:340] = np.clip(rng.normal((150, 70, 150), 25, (280, 280, 3)), 0, 255)
+    options = {"resolution": (2e4, 2e4), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(path, pixels, tile=(128, 128), photometric="rgb", **options)
+
+
+@pytest.mark.slow
+def test_a_packed_bundle_runs_without_the_repository(tmp_path):
+    build_zip(ROOT, "wsi_scale_selector", tmp_path / "packed.zip", False)
+    with zipfile.ZipFile(tmp_path / "packed.zip") as packed:
+        packed.extractall(tmp_path / "models")
+    shutil.copytree(APP, tmp_path / "app", ignore=shutil.ignore_patterns("__pycache__"))
+    write_slide(tmp_path / "in" / "slide.tif")
+    settings = SETTINGS | {"classifier": str(write_classifier(tmp_path / "classifier"))}
+    pairs = [f"--set={key}={json.dumps(value)}" for key, value in settings.items()]
+    places = ["--bundle", tmp_path / "models", "--input", tmp_path / "in", "--output", tmp_path / "out"]
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", SCRIPT, tmp_path / "app", ROOT, *places, "--plain", *pairs],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "own: [] common: False"
+    log = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
+    assert log["bundle"]["name"] == "wsi_scale_selector"
+    assert log["bundle"]["package"].startswith("scale_selector_v")
+    assert {"scale.json", "report.html"} <= set(log["files"])
+    assert (tmp_path / "models" / "wsi_scale_selector" / "manifest.json").is_file()
