@@ -1,7 +1,7 @@
 """The whole way in a hospital: C-STORE to Orthanc, the watcher, the application, STOW-RS, and back.
 
-A study is sent with dcmtk, found and fetched by DICOMweb, run by `tools/map/app` with a bundle's own config and
-a network that is small enough for a test, stored, and read back with another client and highdicom.
+A study is sent with dcmtk, found and fetched by DICOMweb, run by `tools/map/app` with a bundle's own config
+and a network that is small enough for a test, stored, and read back with another client and highdicom.
 """
 
 from __future__ import annotations
