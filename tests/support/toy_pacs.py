@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime
 import os
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import requests
@@ -16,6 +19,7 @@ from pacs.watcher import Rules, Watcher
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+WATCHER = Path(__file__).resolve().parents[2] / "tools" / "map" / "watch_pacs.py"
 TODAY = f"{datetime.date.today():%Y%m%d}"
 
 COMMAND = r"""
@@ -95,3 +99,22 @@ def build_watcher(url: str, folder: Path, command: str, said: list[str], **rules
         min_free_gb=0.0,
     )
     return Watcher(runner, Rules(**{**usual, **retries, **rules}), said.append)  # type: ignore[arg-type]
+
+
+@contextmanager
+def started(url: str, folder: Path, command: str, *more: str) -> Iterator[subprocess.Popen[str]]:
+    """The service as a hospital starts it, with its state in `folder`; killed (SIGKILL) at the end."""
+    words = ["--state", str(folder / "state"), "--url", url, "--modality", "CT", "--command", command]
+    times = ["--quiet", "0", "--interval", "1", "--first-wait", "0"]
+    limits = ["--attempts", "1000", "--min-free-gb", "0"]
+    process = subprocess.Popen(
+        [sys.executable, str(WATCHER), *words, *times, *limits, *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()

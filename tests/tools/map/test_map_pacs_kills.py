@@ -13,17 +13,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 import pytest
 from dicomweb_server import FakeServer, serve
-from toy_pacs import RESULTS, build_instance, build_watcher, study_uid, write_command
+from toy_pacs import RESULTS, build_instance, build_watcher, started, study_uid, write_command
 
-WATCHER = Path(__file__).resolve().parents[3] / "tools" / "map" / "watch_pacs.py"
-CODE = str(WATCHER.parent / "pacs")
+CODE = str(Path(__file__).resolve().parents[3] / "tools" / "map" / "pacs")
 STUDIES, IMAGES = 2, 3
 FIRST_STUDY = 12
 """Requests until the first study is done: nine to find and fetch, one to store, two to look."""
@@ -161,25 +159,6 @@ def test_killed_at_every_line(tmp_path: Path) -> None:
         shutil.rmtree(tmp_path / f"at_{moment}")
 
 
-@contextmanager
-def started(fake: FakeServer, folder: Path, command: str, *more: str) -> Iterator[subprocess.Popen]:
-    """The service as a hospital starts it."""
-    words = ["--state", str(folder / "state"), "--url", fake.url, "--modality", "CT", "--command", command]
-    times = ["--quiet", "0", "--interval", "1", "--first-wait", "0"]
-    limits = ["--attempts", "1000", "--min-free-gb", "0"]
-    process = subprocess.Popen(
-        [sys.executable, str(WATCHER), *words, *times, *limits, *more],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
 def test_killed_at_every_request(tmp_path: Path) -> None:
     """The server kills the watcher when its request has come, before it answers; what it was sent counts."""
     for number in range(1, FIRST_STUDY + 1):
@@ -211,9 +190,9 @@ def test_a_command_that_a_killed_watcher_left_ends_before_a_new_one_begins(tmp_p
     begun, go, ended = (runs.with_name(f"runs.txt.{name}") for name in ("begun", "go", "ended"))
     with serve(tmp_path / "pacs") as fake:
         fake.add(build_instance(0, 0))
-        with started(fake, tmp_path, command):
+        with started(fake.url, tmp_path, command):
             wait_until(begun.exists)
-        with started(fake, tmp_path, command, "--once") as process:
+        with started(fake.url, tmp_path, command, "--once") as process:
             assert process.stdout is not None
             assert "a command that a killed one left, is at work here" in process.stdout.readline()
             assert begun.read_text() == "x" and not ended.exists()
@@ -240,8 +219,8 @@ def test_killed_at_random_times(tmp_path: Path) -> None:
     with serve(tmp_path / "pacs") as fake:
         fill(fake)
         for _ in range(40):
-            with started(fake, tmp_path, command):
+            with started(fake.url, tmp_path, command):
                 time.sleep(chance.uniform(0.5, 3))
-        with started(fake, tmp_path, command, "--once") as process:
+        with started(fake.url, tmp_path, command, "--once") as process:
             process.communicate(timeout=120)
         check_nothing_lost_or_doubled(fake, tmp_path, kills=40)
