@@ -1,6 +1,7 @@
 """What an application needs, measured: memory, processor time, time, size of the output.
 
-    python3 tools/map/measure.py NAME --input DIR [--label TEXT] [--output DIR] [--set KEY=VALUE ...]
+    python3 tools/map/measure.py NAME --input DIR [--label TEXT] [--largest N] [--output DIR]
+                                    [--set KEY=VALUE ...]
 
 Runs `tools/map/app --plain` on the input, prints a row, and keeps it in app/resources.json with the requests
 that follow from the bundle's largest row; the image's manifest and the workflow definitions take them.
@@ -52,6 +53,7 @@ class Measured:
         cpu_seconds: of all threads.
         seconds: wall clock, on a machine that did other work too.
         threads: processors that the run could use.
+        largest: how many times this input the largest that is expected is; counts for the time limit only.
         command: that reproduces the row.
     """
 
@@ -62,6 +64,7 @@ class Measured:
     cpu_seconds: float
     seconds: float
     threads: int
+    largest: float
     command: str
 
 
@@ -70,7 +73,9 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     _venv.enter_venv()
     try:
-        row = measure(options.name, options.input, options.label, options.output, options.set)
+        row = measure(
+            options.name, options.input, options.label, options.largest, options.output, options.set
+        )
     except ToolError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.status
@@ -88,12 +93,17 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("name", help="folder name in bundles/")
     parser.add_argument("--input", type=Path, required=True, metavar="DIR")
     parser.add_argument("--label", default="", help="what the input is, in words (default: its name)")
+    parser.add_argument(
+        "--largest", type=float, default=1.0, metavar="N", help="time limit for N times this input"
+    )
     parser.add_argument("--output", type=Path, metavar="DIR", help="keep the results here")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     return parser.parse_args(arguments)
 
 
-def measure(name: str, source: Path, label: str, kept: Path | None, settings: list[str]) -> Measured:
+def measure(
+    name: str, source: Path, label: str, largest: float, kept: Path | None, settings: list[str]
+) -> Measured:
     """Run the application in a process of its own. Raises ToolError: it did not end well."""
     pairs = [word for pair in settings for word in ("--set", pair)]
     with tempfile.TemporaryDirectory() as folder:
@@ -113,6 +123,7 @@ def measure(name: str, source: Path, label: str, kept: Path | None, settings: li
             cpu_seconds=round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
             seconds=round(time.monotonic() - started, 1),
             threads=len(os.sched_getaffinity(0)),
+            largest=largest,
             command=" ".join(["python3 tools/map/measure.py", name, "--input", source.name, *pairs]),
         )
 
@@ -135,7 +146,7 @@ def keep(name: str, row: Measured) -> None:
 def request(measured: list[dict[str, Any]]) -> dict[str, Any]:
     """What a run should be given, from the largest of what was measured."""
     peak_gb = max(row["peak_memory_mb"] for row in measured) * MB / GB
-    cpu_s = max(row["cpu_seconds"] for row in measured)
+    cpu_s = max(row["cpu_seconds"] * row["largest"] for row in measured)
     return {
         "cpu": CORES,
         "memory": f"{round_up(peak_gb, STEP_GB):g}Gi",

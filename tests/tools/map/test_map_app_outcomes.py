@@ -132,6 +132,7 @@ def test_a_missing_input_and_a_missing_bundle_are_refused(places, tmp_path):
             {"act": "$__import__('os').abort()"},
             "act: expected a value, got one that begins with $: change it",
         ),
+        ({"run": []}, "expected a setting of the bundle, got run: known: act"),
         ({"output_dir": "x"}, "expected a setting of the bundle, got output_dir: known:"),
     ],
 )

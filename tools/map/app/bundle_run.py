@@ -120,7 +120,7 @@ def run_bundle(bundle: Bundle, input_dir: Path, output_dir: Path, settings: dict
 
 def check_settings(settings: dict[str, Any], config: dict[str, Any]) -> None:
     """Raises Refusal: a key that is unknown or not the user's, or a text that MONAI would evaluate."""
-    known = sorted(key for key, value in config.items() if key not in PLACES and not isinstance(value, list))
+    known = sorted(key for key in config if key not in (*PLACES, "run"))
     for key, value in settings.items():
         if isinstance(value, str) and value.startswith(EVALUATED):
             raise Refusal(
