@@ -24,7 +24,6 @@ import jsonschema
 import pydicom
 import pytest
 from _base import CACHE, ROOT
-from map_image.chroot import build_command
 from map_image.engine import Engine
 from map_image.manifests import INPUT, OUTPUT
 from map_image.packages import read_pins
@@ -171,7 +170,7 @@ def test_a_process_of_the_image_has_no_network_no_rights_and_a_read_only_input(
 
     def ask(script: str) -> subprocess.CompletedProcess[str]:
         volumes = [f"{study}:{INPUT}:ro", f"{tmp_path}:{OUTPUT}"]
-        command = build_command(ENGINE, container, volumes, ["python", "-c", script])
+        command = ENGINE.command_in(container, volumes, ["python", "-c", script])
         return subprocess.run(command, capture_output=True, text=True)
 
     assert ask("import os; print(os.getuid(), os.getgid(), os.getgroups())").stdout == "1000 1000 [1000]\n"
@@ -191,7 +190,7 @@ def test_show_and_extract_give_the_manifests(archive: Path, tmp_path: Path) -> N
     os.chown(tmp_path / "export" / "config", 1000, 1000)
     volumes = [f"{tmp_path / 'export'}:/var/run/holoscan/export"]
     words = ["/usr/local/bin/map-entry", "extract"]
-    done = subprocess.run(build_command(ENGINE, ENGINE.provide_container(IMAGE), volumes, words))
+    done = subprocess.run(ENGINE.command_in(ENGINE.provide_container(IMAGE), volumes, words))
     assert done.returncode == 0
     assert json.loads((tmp_path / "export/config/app.json").read_text()) == application
     assert json.loads((tmp_path / "export/config/pkg.json").read_text()) == package

@@ -40,11 +40,4 @@ def run_image(engine: Engine, image: str, input_dir: Path, output_dir: Path, wor
     with tempfile.TemporaryDirectory(prefix="map-") as scratch:
         os.chown(scratch, USER_ID, USER_ID)
         volumes = [f"{input_dir.resolve()}:{INPUT}:ro", f"{output_dir.resolve()}:{OUTPUT}", f"{scratch}:/tmp"]
-        return subprocess.run(build_command(engine, container, volumes, [ENTRY, *words])).returncode
-
-
-def build_command(engine: Engine, container: str, volumes: Sequence[str], words: Sequence[str]) -> list[str]:
-    """The words that start a process of a container, in a network namespace of its own without a network."""
-    command = ["unshare", "--net", *engine.program, "run", "--isolation", "chroot"]
-    command += ["--user", f"{USER_ID}:{USER_ID}"]
-    return [*command, *(f"--volume={volume}" for volume in volumes), container, "--", *words]
+        return subprocess.run(engine.command_in(container, volumes, [ENTRY, *words])).returncode

@@ -12,6 +12,7 @@ from pathlib import Path
 from _base import ToolError
 
 from .containerfile import ENTRY
+from .manifests import USER_ID
 
 NAMES = ("docker", "podman", "buildah")
 
@@ -44,12 +45,14 @@ class Engine:
 
     def call(self, *words: str) -> str:
         """Run one command. Returns its output. Raises ToolError with the last line when it fails."""
-        done = subprocess.run(
-            [*self.program, *words], capture_output=True, text=True, stdin=subprocess.DEVNULL
-        )
+        return self.check(words[0], [*self.program, *words])
+
+    def check(self, verb: str, command: Sequence[str]) -> str:
+        """Run a whole command line. Returns its output. Raises ToolError with the last line when it fails."""
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if done.returncode:
             reason = ((done.stdout + done.stderr).strip().splitlines() or ["no message"])[-1]
-            raise ToolError(f"{self.name} {words[0]} failed: {reason}")
+            raise ToolError(f"{self.name} {verb} failed: {reason}")
         return done.stdout
 
     def has(self, image: str) -> bool:
@@ -87,8 +90,16 @@ class Engine:
         """What the image prints when it is started with `words`, without a network. Raises ToolError."""
         if self.name != "buildah":
             return self.call("run", "--rm", "--network", "none", image, *words)
-        container = self.provide_container(image)
-        return self.call("run", "--isolation", "chroot", "--network", "none", container, "--", ENTRY, *words)
+        return self.check("run", self.command_in(self.provide_container(image), [], [ENTRY, *words]))
+
+    def command_in(self, container: str, volumes: Sequence[str], words: Sequence[str]) -> list[str]:
+        """The words that start a process of buildah's container: as the image's user, without a network.
+
+        The network namespace comes from unshare, for buildah gives none in a chroot.
+        """
+        command = ["unshare", "--net", *self.program, "run", "--isolation", "chroot"]
+        command += ["--user", f"{USER_ID}:{USER_ID}", *(f"--volume={volume}" for volume in volumes)]
+        return [*command, container, "--", *words]
 
     def provide_container(self, image: str) -> str:
         """Name of buildah's container of the image as it is now. Raises ToolError: there is no such image.
