@@ -35,9 +35,7 @@ class Store(Engine):
 
 
 def test_the_process_is_an_ordinary_user_without_a_network(tmp_path: Path) -> None:
-    words = chroot.build_command(
-        Engine("buildah", tmp_path), "box", ["/a:/b:ro"], ["map-entry", "--set", "x=1"]
-    )
+    words = Engine("buildah", tmp_path).command_in("box", ["/a:/b:ro"], ["map-entry", "--set", "x=1"])
     assert words[:3] == ["unshare", "--net", "buildah"]
     assert words[words.index("--user") + 1] == "1000:1000"
     assert words[-6:] == ["--volume=/a:/b:ro", "box", "--", "map-entry", "--set", "x=1"]
