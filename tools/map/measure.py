@@ -106,6 +106,7 @@ def measure(
 ) -> Measured:
     """Run the application in a process of its own. Raises ToolError: it did not end well."""
     pairs = [word for pair in settings for word in ("--set", pair)]
+    shown = ["python3 tools/map/measure.py", name, "--input", source.name]
     with tempfile.TemporaryDirectory() as folder:
         output = kept or Path(folder) / "out"
         command = [sys.executable, str(APP), "--plain", "--bundle", str(ROOT / "bundles" / name)]
@@ -124,7 +125,7 @@ def measure(
             seconds=round(time.monotonic() - started, 1),
             threads=len(os.sched_getaffinity(0)),
             largest=largest,
-            command=" ".join(["python3 tools/map/measure.py", name, "--input", source.name, *pairs]),
+            command=" ".join([*shown, "--largest", f"{largest:g}", *pairs]),
         )
 
 

@@ -12,10 +12,10 @@ import zipfile
 
 import numpy as np
 import pytest
-import tifffile
 import torch
 from monai.networks.nets import DenseNet
 from packing.build import build_zip
+from phantoms.slide_dicom import write_dicom_slide
 from toy_map import APP, ROOT
 
 NETWORK = {
@@ -71,13 +71,11 @@ def write_classifier(folder):
     return folder / "classifier.json"
 
 
-def write_slide(path):
-    path.parent.mkdir()
+def draw_slide():
     rng = np.random.default_rng(0)
     pixels = np.full((400, 400, 3), 245, np.uint8)
     pixels[60:340, 60:340] = np.clip(rng.normal((150, 70, 150), 25, (280, 280, 3)), 0, 255)
-    options = {"resolution": (2e4, 2e4), "resolutionunit": "CENTIMETER"}
-    tifffile.imwrite(path, pixels, tile=(128, 128), photometric="rgb", **options)
+    return pixels
 
 
 @pytest.mark.slow
@@ -86,7 +84,7 @@ def test_a_packed_bundle_runs_without_the_repository(tmp_path):
     with zipfile.ZipFile(tmp_path / "packed.zip") as packed:
         packed.extractall(tmp_path / "models")
     shutil.copytree(APP, tmp_path / "app", ignore=shutil.ignore_patterns("__pycache__"))
-    write_slide(tmp_path / "in" / "slide.tif")
+    write_dicom_slide(tmp_path / "in" / "study" / "series", draw_slide(), 0.5)
     settings = SETTINGS | {"classifier": str(write_classifier(tmp_path / "classifier"))}
     pairs = [f"--set={key}={json.dumps(value)}" for key, value in settings.items()]
     places = ["--bundle", tmp_path / "models", "--input", tmp_path / "in", "--output", tmp_path / "out"]
@@ -102,5 +100,6 @@ def test_a_packed_bundle_runs_without_the_repository(tmp_path):
     log = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
     assert log["bundle"]["name"] == "wsi_scale_selector"
     assert log["bundle"]["package"].startswith("scale_selector_v")
-    assert {"scale.json", "report.html"} <= set(log["files"])
+    assert {"scale.json", "dicom/class_map_seg.dcm", "dicom/scale_sr.dcm"} <= set(log["files"])
+    assert len(log["studies"]) == 1
     assert (tmp_path / "models" / "wsi_scale_selector" / "manifest.json").is_file()

@@ -51,6 +51,6 @@ def test_a_run_is_measured_in_a_process_of_its_own(tmp_path, monkeypatch):
     assert (
         found.peak_memory_mb > 100 and found.cpu_seconds > 0.5 and (tmp_path / "out" / "run.json").is_file()
     )
-    assert found.command == "python3 tools/map/measure.py toy --input in --set seed=3"
+    assert found.command == "python3 tools/map/measure.py toy --input in --largest 1 --set seed=3"
     with pytest.raises(ToolError, match="expected a run that ends with 0, got 1: its message is above"):
         measure.measure("toy", tmp_path / "in", "", 1, None, ["act=fault"])
