@@ -18,7 +18,8 @@ SCRATCH = "2Gi"
 
 DOCKER = """\
 #!/bin/sh
-# {title}: one study through the image. {not_run}
+# {title}: one study through the image.
+# {not_run}
 #   sh {file} INPUT_FOLDER OUTPUT_FOLDER [--set KEY=VALUE ...]
 # User {user} of the image must be able to read INPUT_FOLDER and to write OUTPUT_FOLDER.
 set -eu
