@@ -127,8 +127,9 @@ def test_check_export_finds_a_torchscript_file_of_another_network(toy: Bundle) -
 
 def test_check_export_finds_a_network_that_is_scripted_into_another(toy: Bundle) -> None:
     old = "        return torch"
-    network = rewrite(toy, old, f"        if torch.jit.is_scripting():\n            image = image + 9\n{old}")
-    assert "once scripted it answers otherwise" in next(check_export(toy, network))
+    other = "        if torch.jit.is_scripting():\n            return image.mean(dim=(2, 3))[:, :2]\n"
+    network = rewrite(toy, old, other + old)
+    assert "the scripted network answers otherwise" in next(check_export(toy, network))
 
 
 def test_check_properties_finds_a_wrong_reference(toy: Bundle) -> None:
