@@ -130,14 +130,15 @@ def write_toy_bundle(root: Path, package: str = "toy_acting") -> Path:
     return root
 
 
-def write_manifest(root: Path) -> Path:
+def write_manifest(root: Path, package: str) -> Path:
     """manifest.json as a packed bundle has it."""
     hashes = {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in root.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    path = root / "manifest.json"
+    path = root / package / "_vendor" / "manifest.json"
+    path.parent.mkdir()
     path.write_text(json.dumps({"bundle": "toy", "version": "1.2.3", "files_sha256": hashes}), "utf-8")
     return path
 

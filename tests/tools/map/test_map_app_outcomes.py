@@ -148,7 +148,8 @@ def test_settings_are_logged_without_texts(places):
 
 def test_changed_weights_of_a_packed_bundle_are_refused(tmp_path):
     root = write_toy_bundle(tmp_path / "packed", "toy_packed")
-    write_manifest(root)
+    write_manifest(root, "toy_packed")
+    (root / "models" / "own.pt").write_bytes(b"of the site, not packed")
     (tmp_path / "in").mkdir()
     places = root, tmp_path / "in", tmp_path / "out"
     assert run_case(*places, {}).exit_code == 0

@@ -13,7 +13,9 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from bundle_run import read_bundle
 from monai.networks.nets import DenseNet
+from outcome import Refusal
 from packing.build import build_zip
 from phantoms.slide_dicom import write_dicom_slide
 from toy_map import APP, ROOT
@@ -102,4 +104,8 @@ def test_a_packed_bundle_runs_without_the_repository(tmp_path):
     assert log["bundle"]["package"].startswith("scale_selector_v")
     assert {"scale.json", "dicom/class_map_seg.dcm", "dicom/scale_sr.dcm"} <= set(log["files"])
     assert len(log["studies"]) == 1
-    assert (tmp_path / "models" / "wsi_scale_selector" / "manifest.json").is_file()
+    root = tmp_path / "models" / "wsi_scale_selector"
+    assert read_bundle(root).weights_sha256 == log["weights_sha256"] != {}
+    (root / "models" / "classifier.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(Refusal, match="models/classifier.json: expected the file that was packed, got"):
+        read_bundle(root)

@@ -58,7 +58,7 @@ class Bundle:
 
 def read_bundle(root: Path) -> Bundle:
     """Name, version and weights. Raises Refusal: weights that are not those that were packed."""
-    manifest = _read_json(root / "manifest.json") if (root / "manifest.json").is_file() else {}
+    manifest = next(map(_read_json, root.glob("*/_vendor/manifest.json")), {})
     version = _read_json(root / "configs" / "metadata.json")["version"]
     packages = sorted(path.parent.name for path in root.glob("*/__init__.py"))
     hashes = {
@@ -67,7 +67,7 @@ def read_bundle(root: Path) -> Bundle:
         if path.is_file() and not path.name.startswith(".")
     }
     packed = manifest.get("files_sha256", {})
-    changed = [name for name, found in hashes.items() if manifest and packed.get(name) != found]
+    changed = [name for name, found in hashes.items() if packed.get(name, found) != found]
     if changed:
         raise Refusal(
             FAULT, f"{changed[0]}: expected the file that was packed, got another: install the bundle again"
