@@ -12,12 +12,14 @@ moment. Options may stand in a file, one word a line: `watch_pacs.py @FILE`. See
 
 import argparse
 import datetime
+import logging
 import os
 import re
 import shlex
 import signal
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -31,7 +33,6 @@ def main(arguments: list[str]) -> int:
     """Watch, list or retry. Returns the exit status."""
     options = build_parser().parse_args(arguments)
     _venv.enter_venv()
-    os.umask(0o077)
     try:
         if options.list or options.retry:
             return ask(options)
@@ -140,12 +141,20 @@ def ask(options: argparse.Namespace) -> int:
     return 0
 
 
+def prepare_process() -> None:
+    """Files for the owner alone, an orderly end, and silence of libraries: they quote headers."""
+    os.umask(0o077)
+    signal.signal(signal.SIGTERM, stop)
+    warnings.simplefilter("ignore")
+    logging.disable()
+
+
 def watch(options: argparse.Namespace) -> int:
     """Watch until the process is ended, or once. Raises ToolError before it begins."""
     from pacs.watcher import Watcher
 
+    prepare_process()
     options.state.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, stop)
     busy = "another watcher, or a command that a killed one left, is at work here: waiting until it ends"
     with lock(options.state / "watch.lock", busy) as handle:
         watcher = Watcher(build_runner(options, handle), build_rules(options), say)

@@ -26,8 +26,7 @@ def pacs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer
     """A server with one study."""
     for name in (TOKEN, PASSWORD):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(watch_pacs.os, "umask", lambda mask: mask)
-    monkeypatch.setattr(watch_pacs.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(watch_pacs, "prepare_process", lambda: None)
     with serve(tmp_path / "pacs") as fake:
         fake.add(build_instance(0, 0))
         yield fake
@@ -153,7 +152,11 @@ def test_an_orderly_end_takes_the_attempt_back_and_ends_the_command(pacs: FakeSe
     subprocess.run(["flock", "--nonblock", lock, "true"], check=True)
 
 
-def test_state_and_work_are_for_their_owner_alone(pacs: FakeServer, tmp_path: Path) -> None:
-    subprocess.run([sys.executable, watch_pacs.__file__, *words(pacs, tmp_path)], check=True)
+def test_state_is_for_its_owner_alone_and_headers_are_not_quoted(pacs: FakeServer, tmp_path: Path) -> None:
+    (path,) = pacs.folder.glob("*.dcm")
+    path.write_bytes(path.read_bytes().replace(b"SECRET0", b"SECRET\x1b"))  # pydicom warns: unknown escape
+    command = [sys.executable, "-W", "always", watch_pacs.__file__, *words(pacs, tmp_path)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "done, 2 results" in said.stdout and "SECRET" not in said.stdout + said.stderr
     for path in (tmp_path / "state").rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path.name

@@ -145,6 +145,8 @@ class DicomWeb:
             raise StudyError("expected a whole answer, the connection ended before: try again") from None
         except requests.exceptions.ConnectionError:
             raise SiteError("the server does not answer: check that it runs") from None
+        except requests.exceptions.RequestException as error:
+            raise StudyError(f"expected an answer, got a {type(error).__name__}: check the server") from None
 
     @staticmethod
     def _check(answer: requests.Response) -> None:

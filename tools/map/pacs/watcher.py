@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from _base import ToolError
+
 from .dicomweb import FoundStudy
 from .errors import ParkError, SiteError, SkipError, StudyError
 from .state import DONE, PARKED, RUNNING, SHOWN, SKIPPED, STORING, WAITING, Row, State
@@ -69,7 +71,7 @@ class Watcher:
         """One look at the server and everything that is due. False when the site is in trouble: said once."""
         try:
             self.cycle()
-        except (SiteError, StudyError, OSError, sqlite3.Error) as error:
+        except Exception as error:
             trouble = describe_trouble(error)
             if trouble != self.trouble:
                 self.say(f"{trouble} (looking again every {self.rules.interval_s:g} s)")
@@ -225,7 +227,7 @@ def describe_trouble(error: Exception) -> str:
         return f"state and work folders: {os.strerror(number) if number else type(error).__name__}: {hint}"
     if isinstance(error, sqlite3.Error):
         return f"state file: {error}: check the disk"
-    return str(error)
+    return str(error) if isinstance(error, ToolError) else describe_fault(error)
 
 
 def describe_fault(error: Exception) -> str:
