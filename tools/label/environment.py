@@ -1,7 +1,7 @@
 """The environment of the MONAI Label server in .cache/label/env: its own packages above those of `.venv`.
 
 It looks first into its own folder and then into that of `.venv`, which it never changes: the server runs the
-bundles with the very packages that `monai.bundle run` uses, and 0.4 GB of its own. `stamp.json` says of what
+bundles with the very packages that `monai.bundle run` uses, and 0.9 GB of its own. `stamp.json` says of what
 the environment was made; another stamp means that it is made again.
 """
 

@@ -49,7 +49,7 @@ def correct_labels(tasks: dict[str, Any]) -> None:
     for task in tasks.values():
         if isinstance(task, BundleInferTask):
             rows = json.loads(Path(task.bundle_path, "configs", "labels.json").read_text(encoding="utf-8"))
-            task.labels = {row["name"]: row["value"] for row in rows}
+            task.labels = {row["name"]: row["value"] for row in rows if row["name"] != "background"}
 
 
 correct_labels(app_instance()._infers)

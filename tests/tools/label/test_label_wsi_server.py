@@ -16,7 +16,7 @@ import requests
 import shapely
 from label_servers import ANSWER_S, ROOT, label_python, label_server
 from phantoms.pyramid import write_pyramid
-from phantoms.slides import build_slide
+from phantoms.slides import NATIVE_MPP, build_slide
 from PIL import Image
 
 pytestmark = [pytest.mark.slow, pytest.mark.weights, pytest.mark.timeout(3600)]
@@ -38,7 +38,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     studies = tmp_path_factory.mktemp("label") / "slides"
     studies.mkdir()
     slide = build_slide(7, (SIZE_PX, SIZE_PX))
-    write_pyramid(studies / "slide_7.svs", slide.pyramid(), slide.mpp)
+    write_pyramid(studies / "slide_7.svs", slide.pyramid(), NATIVE_MPP)
     Image.fromarray(slide.render(0, 0, 1536, 1536)).save(studies.parent / "patch.png")
     with label_server(MODEL, studies) as url:
         yield Served(url, studies)
