@@ -16,7 +16,7 @@ from ..io.ct_types import CtVolume
 from .dicom_object import SEG, describe_object, save_object
 from .provenance import MANUFACTURER, Algorithm, building, content_uid
 from .seg_sources import source_headers
-from .segments import SegStructure, describe_segment, recount
+from .segments import SegStructure, describe_segment, recount, settle_dimensions
 
 FORMAT_VERSION = "2"
 """Raised when the same masks would be written in another way, so that their UIDs change too."""
@@ -55,6 +55,7 @@ def write_dicom_seg(
     uids = _uids(ordered, structures, volume, algorithm)
     with building(volume.source.name, "a DICOM SEG", "use NIfTI"):
         dataset = _segmentation(headers, planes, structures, ordered, volume, algorithm, uids)
+    settle_dimensions(dataset)
     recount(dataset, sum(int(mask.sum()) for mask in ordered), Path(path).name)
     save_object(dataset, headers[0], path)
     return uids[1]

@@ -12,7 +12,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from ..errors import OutputError
-from .provenance import Algorithm, long_string
+from .provenance import Algorithm, content_uid, long_string
 
 ANATOMICAL_STRUCTURE = Code("91723000", "SCT", "Anatomical Structure")
 """Category of a segment (CID 7150), and the type of one without a concept of its own."""
@@ -80,6 +80,13 @@ def describe_segment(
     )
     segment.SegmentDescription = "automatic" if found else "automatic; nothing was found"
     return segment
+
+
+def settle_dimensions(dataset: Dataset) -> None:
+    """The organization of the dimensions gets a UID that follows from the instance's: highdicom draws one."""
+    uid = content_uid("dimensions", dataset.SOPInstanceUID)
+    for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
+        item.DimensionOrganizationUID = uid
 
 
 def recount(dataset: Dataset, wanted: int, name: str) -> None:

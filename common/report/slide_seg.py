@@ -27,7 +27,7 @@ from .provenance import (
     complete_header,
     content_uid,
 )
-from .segments import describe_segment, recount
+from .segments import describe_segment, recount, settle_dimensions
 
 FORMAT_VERSION = "1"
 """Raised when the same map would be written in another way, so that its UIDs change too."""
@@ -95,6 +95,7 @@ def write_slide_seg(
     with building("class map", "a DICOM SEG", "use GeoJSON"):
         dataset = _segmentation(labels, classes, header, cell_px, algorithm, uids)
     dataset.PatientOrientation = []  # required where an image lies in no patient
+    settle_dimensions(dataset)
     recount(dataset, int((labels != NOT_READ).sum()), Path(path).name)
     save_object(dataset, header, path)
     return uids[1]

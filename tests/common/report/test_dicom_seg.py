@@ -14,6 +14,7 @@ import numpy as np
 import pydicom
 import pytest
 from ct_cases import ORIENTATIONS, edit, write_enhanced, write_series
+from dicom_checks import read_without_times
 
 from common.errors import InputError, OutputError
 from common.geometry import world_points
@@ -184,6 +185,7 @@ def test_the_same_again_is_the_same_instance(tmp_path: Path) -> None:
     volume = read_ct(tmp_path / "ct")
     first = write(volume, tmp_path / "a.dcm")
     assert write(read_ct(tmp_path / "ct"), tmp_path / "b.dcm") == first
+    assert read_without_times(tmp_path / "a.dcm") == read_without_times(tmp_path / "b.dcm")
     changed = blobs(volume.shape)
     changed["cortex"][0, 0, 0] = True
     assert write(volume, tmp_path / "c.dcm", **changed) != first
