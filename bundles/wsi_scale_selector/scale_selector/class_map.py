@@ -113,7 +113,8 @@ def build_class_map(
         return softmax(engine(patches_to_batch(patches)) @ weight + bias, axis=1)
 
     done, total = int(wanted[: store.finished].sum()), int(wanted.sum())
-    with tqdm(total=total, initial=done, desc="class map", unit="window", disable=not progress) as bar:
+    quiet = None if progress else True  # None: no bar where standard error is no terminal
+    with tqdm(total=total, initial=done, desc="class map", unit="window", disable=quiet) as bar:
         for band in grid.bands(store.finished):
             rows = np.full((band[1] - band[0], *store.row_shape), np.nan, dtype=np.float32)
             for places, patches in batch_windows(read_windows(slide, grid, band, wanted), batch_size):
