@@ -17,6 +17,7 @@ import os
 import re
 import shlex
 import signal
+import sqlite3
 import sys
 import time
 import warnings
@@ -40,6 +41,11 @@ def main(arguments: list[str]) -> int:
     except ToolError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.status
+    except (OSError, sqlite3.Error) as error:  # before or between looks: one of the folders
+        from pacs.watcher import describe_trouble
+
+        print(f"error: {describe_trouble(error)}", file=sys.stderr)
+        return UNREACHABLE_STATUS
 
 
 def build_parser() -> argparse.ArgumentParser:

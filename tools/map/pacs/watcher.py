@@ -159,6 +159,7 @@ class Watcher:
         except StudyError as error:
             self._fail(row, str(error))
         except (SiteError, OSError, sqlite3.Error) as error:
+            self._clear(row)  # first: on a full disk the state needs the space
             self.state.undo(row, time.time() + self.rules.interval_s, describe_trouble(error))
             raise
         except (KeyboardInterrupt, SystemExit):
@@ -205,9 +206,15 @@ class Watcher:
         if attempts >= self.rules.attempts:
             self._finish(row, PARKED, f"after {attempts} attempts: {reason}")
             return
+        self._clear(row)
         wait_s = min(self.rules.first_wait_s * 2 ** (attempts - 1), LONGEST_WAIT_S)
         self.state.fail(row, attempts, time.time() + wait_s, reason)
         self._tell(row.key, f"attempt {attempts} failed, next in {wait_s:g} s: {reason}")
+
+    def _clear(self, row: Row) -> None:
+        """After a failed step: images and half-made results go, results that wait to be stored stay."""
+        if row.state == WAITING:
+            self.runner.remove(row.key)
 
     def _finish(self, row: Row, state: str, reason: str) -> None:
         self.state.finish(row.key, state, reason)
