@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import BundleError, ConfigError, InputError
+from .errors import BundleError, ConfigError, InputError, OutputError
 from .io.files import write_json
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def run_folder(
 
     Raises:
         InputError: after all were tried, some were refused.
-        OutputError: summary.json cannot be written.
+        OutputError: results or summary.json cannot be written; the cases after that are not tried.
     """
     written: list[Path] = []
     rows: list[dict[str, Any]] = []
@@ -54,6 +54,8 @@ def run_folder(
             files = run(number, output_dir / name)
             rows.append({"case": name, "status": "done", "files": len(files)})
             written += files
+        except OutputError:
+            raise  # the next case could not be written either
         except BundleError as error:
             logger.error("%s", error)
             rows.append({"case": name, "status": "refused", "reason": str(error)})

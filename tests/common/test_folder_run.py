@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import ConfigError, InputError
+from common.errors import ConfigError, InputError, OutputError
 from common.folder_run import check_output_dir, run_folder
 
 
@@ -39,6 +39,20 @@ def test_the_bad_do_not_stop_the_good(tmp_path: Path):
     rows = json.loads((tmp_path / "summary.json").read_text())
     assert [row["status"] for row in rows] == ["done", "refused", "done", "refused"]
     assert rows[1]["reason"] == "case 1: no" and rows[2]["files"] == 2
+
+
+def test_a_full_disk_stops_the_run(tmp_path: Path):
+    tried = []
+
+    def fill(number: int, folder: Path) -> list[Path]:
+        tried.append(number)
+        if number == 1:
+            raise OutputError("a.dcm: expected a writable place, got 'no space left on device'")
+        return run(2 * number, folder)
+
+    with pytest.raises(OutputError, match="a.dcm: expected a writable place"):
+        run_folder("abcd", fill, tmp_path)
+    assert tried == [0, 1] and (tmp_path / "a").is_dir()
 
 
 def test_results_stay_outside_the_input(tmp_path: Path):

@@ -105,9 +105,8 @@ def run_bundle(bundle: Bundle, input_dir: Path, output_dir: Path, settings: dict
     parser = ConfigParser({**config, **own, **settings})
     parser.read_meta(str(bundle.root / "configs" / "metadata.json"))
     with on_path(bundle.root):
-        len(
-            parser.get_parsed_content("dataset")
-        )  # refuses here what is not eligible, before networks are built
+        # what is not eligible is refused here, before networks are built
+        len(parser.get_parsed_content("dataset"))
         pipeline = parser.get_parsed_content("evaluator")
         try:
             parser.get_parsed_content("run")
