@@ -36,7 +36,7 @@ class BankSegmenter(nn.Module):
         merge_lora(self.network.sam.image_encoder)
         _fix_position(self.network)
         with torch.no_grad():
-            self.register_buffer("bank_features", self.network.encode(network.bank.pictures()))
+            self.register_buffer("bank_features", network.encode_bank())
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """(B, 3, S, S), RGB 0..255 -> logits (B, n, S, S)."""
