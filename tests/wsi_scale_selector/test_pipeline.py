@@ -192,6 +192,22 @@ def test_names_of_output_folders():
     assert list(name_outputs(paths)) == ["a.svs", "a.tiff", "b"]
 
 
+def test_a_full_disk_stops_a_folder_of_slides(classifier, tmp_path, monkeypatch):
+    (tmp_path / "in").mkdir()
+    for name in ("a.tiff", "b.tiff"):
+        write_slide(tmp_path / "in" / name)
+    tried = []
+
+    def fill(pipeline, path, output_dir):
+        tried.append(path.name)
+        raise OutputError("scale.json: expected a writable place, got 'no space left on device'")
+
+    monkeypatch.setattr(SlidePipeline, "run_slide", fill)
+    with pytest.raises(OutputError, match=r"scale.json: expected a writable place"):
+        make_pipeline(classifier, tmp_path / "in", tmp_path / "out").run()
+    assert tried == ["a.tiff"]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

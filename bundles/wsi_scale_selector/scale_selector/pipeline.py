@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from common.engines import Engine, build_feature_engine
-from common.errors import BundleError, ConfigError, InputError
+from common.errors import BundleError, ConfigError, InputError, OutputError
 from common.folder_run import Finding
 from common.geometry import parse_scale
 from common.io.files import write_json
@@ -218,6 +218,8 @@ class SlidePipeline:
                 files = self.run_slide(path, self.output_dir / name)
                 rows.append({"slide": path.name, "folder": name, "status": "done", "files": len(files)})
                 written += files
+            except OutputError:
+                raise  # the next slide could not be written either
             except BundleError as error:
                 logger.error("%s", error)
                 rows.append({"slide": path.name, "folder": None, "status": "refused", "reason": str(error)})
