@@ -50,5 +50,7 @@ show() {
 case ${1-} in
     show) shift; show "$@" ;;
     extract) extract ;;
-    *) exec python "$application" "$@" ;;
+    *)
+        ulimit -s 32768 2>/dev/null || :  # holoscan wants that much stack; a lower limit of the host stays
+        exec python "$application" "$@" ;;
 esac
