@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.parser
 import email.policy
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,8 +80,7 @@ def serve(folder: Path) -> Iterator[FakeServer]:
     folder.mkdir(parents=True, exist_ok=True)
     fake = FakeServer(folder)
     handler = type("Handler", (_Handler,), {"fake": fake})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     fake.url = f"http://127.0.0.1:{server.server_address[1]}/dicom-web"
@@ -90,6 +90,15 @@ def serve(folder: Path) -> Iterator[FakeServer]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A watcher that is killed closes its connections: that is no fault of the server."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -111,7 +120,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer_series(parts[-1])
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        length = int(self.headers["Content-Length"])
+        body = self.rfile.read(length)
+        if len(body) < length:  # the sender was killed
+            self.close_connection = True
+            return
         if self._begin() is None:
             return
         head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()

@@ -18,10 +18,13 @@ from typing import Any
 import highdicom as hd
 import numpy as np
 import pytest
+import torch
 from dicom_checks import find_errors
 from dicomweb_client.api import DICOMwebClient
+from monai.networks.nets import DenseNet
 from orthanc_server import Orthanc, need_orthanc, run_orthanc
 from phantoms.ct_series import write_ct_series
+from phantoms.slide_dicom import write_dicom_slide
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from toy_mammo import TWO_BOXES, make_boxes, write_boxes
@@ -31,6 +34,9 @@ from toy_segmenter import AFFINE, body_slice
 
 ROOT = Path(__file__).resolve().parents[3]
 WATCHER = ROOT / "tools" / "map" / "watch_pacs.py"
+WSI = ROOT / "bundles" / "wsi_scale_selector"
+TISSUE_CENTER, TISSUE_RADIUS = (230.0, 350.0), 190.0
+"""Row, column and radius of the tissue on the toy slide, in pixels: not in its middle."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -170,6 +176,79 @@ def read_boxes(report: Dataset) -> dict[str, list[tuple[float, ...]]]:
             uid = str(item.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
             boxes.setdefault(uid, []).append((*points.min(0), *points.max(0)))
     return boxes
+
+
+def write_tiny_classifier(folder: Path) -> Path:
+    """classifier.json with seeded random weights of a very small DenseNet beside it."""
+    network = {"spatial_dims": 2, "in_channels": 3, "out_channels": 2, "init_features": 8, "growth_rate": 4}
+    network["block_config"] = [2, 2]
+    folder.mkdir()
+    torch.manual_seed(0)
+    torch.save(DenseNet(**network).state_dict(), folder / "model.pt")
+    content = {
+        **{"name": "tiny", "version": "1", "purpose": "demonstration", "head": None, "outputs": None},
+        "network": {"source": "monai", "name": "DenseNet", "args": network},
+        "weights": {"file": "model.pt", "sha256": None},
+        "labels": [{"value": value, "name": name} for value, name in enumerate(("one", "two"))],
+        "input": {"size_px": 64, "scale": 1 / 255, "mean": [0, 0, 0], "std": [1, 1, 1]},
+        **{"training_mpp": 0.5, "reference": None},
+    }
+    (folder / "classifier.json").write_text(json.dumps(content), encoding="utf-8")
+    return folder / "classifier.json"
+
+
+def test_a_slide_comes_back_with_its_classes_where_the_tissue_is(orthanc: Orthanc, tmp_path: Path) -> None:
+    rng, (row, column), radius = np.random.default_rng(0), TISSUE_CENTER, TISSUE_RADIUS
+    pixels = np.full((600, 600, 3), 245, np.uint8)
+    rows, columns = np.mgrid[:600, :600]
+    tissue = np.hypot(rows - row, columns - column) < radius
+    pixels[tissue] = np.clip(rng.normal((150, 70, 150), 25, (int(tissue.sum()), 3)), 0, 255)
+    write_dicom_slide(tmp_path / "slide", pixels, 0.5)
+    orthanc.send(tmp_path / "slide")
+    settings = {
+        "classifier": str(write_tiny_classifier(tmp_path / "classifier")),
+        **{"scales": ["x10", "x14", "x20", "x28", "x40"], "points": 12, "stride_px": 32},
+        **{"batch_size": 20, "engine": "torch", "precision": "fp32"},
+    }
+    said = watch(orthanc, tmp_path / "state", "SM", WSI, settings)
+    assert "2 images: attempt 1 of 6" in said and "2 results stored" in said
+    found = fetch(orthanc, study_of(tmp_path / "slide"))
+    assert {modality: len(found[modality]) for modality in found} == {"SM": 2, "SEG": 1, "SR": 1}
+    level = max(found["SM"], key=lambda one: one.TotalPixelMatrixRows)
+    classes = hd.seg.Segmentation.from_dataset(found["SEG"][0])
+    shown = classes.get_total_pixel_matrix(combine_segments=True) > 0
+    places = px_of(level, mm_of(found["SEG"][0], np.argwhere(shown)))
+    cell_px = spacing_of(found["SEG"][0])[0] / spacing_of(level)[0]
+    assert np.hypot(*(places - TISSUE_CENTER).T).max() < radius + cell_px
+    assert 0.7 < len(places) * cell_px**2 / tissue.sum() < 1.5
+    np.testing.assert_allclose(places.mean(0), TISSUE_CENTER, atol=cell_px / 2)
+    check_valid(found["SEG"] + found["SR"], tmp_path / "back")
+
+
+def spacing_of(image: Dataset) -> np.ndarray:
+    """Millimetres between rows and between columns of a slide, or of a SEG on it."""
+    measures = image.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    return np.array(measures.PixelSpacing, float)
+
+
+def axes_of(image: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Origin (2,) and steps (2, 2) of row and column in the slide's millimetres (PS3.3 C.8.12.2.1.1)."""
+    place, cosines = image.TotalPixelMatrixOriginSequence[0], np.array(image.ImageOrientationSlide, float)
+    origin = [getattr(place, f"{axis}OffsetInSlideCoordinateSystem") for axis in "XY"]
+    down, along = cosines[3:5] * spacing_of(image)[0], cosines[:2] * spacing_of(image)[1]
+    return np.array(origin, float), np.stack([down, along])
+
+
+def mm_of(image: Dataset, rows_columns: np.ndarray) -> np.ndarray:
+    """Centres of pixels (n, 2) in the slide's millimetres."""
+    origin, steps = axes_of(image)
+    return origin + rows_columns @ steps
+
+
+def px_of(image: Dataset, places_mm: np.ndarray) -> np.ndarray:
+    """Places in the slide's millimetres as rows and columns (n, 2)."""
+    origin, steps = axes_of(image)
+    return (places_mm - origin) @ np.linalg.inv(steps)
 
 
 def walk(item: Dataset) -> Iterator[Dataset]:
