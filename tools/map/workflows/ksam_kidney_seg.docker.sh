@@ -9,7 +9,7 @@ output=$(realpath "$2")
 shift 2
 exec docker run --rm --network none --read-only --tmpfs /tmp:size=2g \
     --cap-drop ALL --security-opt no-new-privileges \
-    --cpus 2 --memory 3.5g \
+    --cpus 2 --memory 5g \
     --volume "$input:/var/holoscan/input:ro" \
     --volume "$output:/var/holoscan/output" \
     clinical-monai/ksam_kidney_seg:0.1.0 "$@"
