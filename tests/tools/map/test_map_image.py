@@ -77,7 +77,7 @@ def start(input_dir: Path, output_dir: Path, *words: str) -> Run:
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def archive() -> Path:
     """The image's archive, its bill and its checksums beside it."""
     output = CACHE / "map" / "dist"
     done = tool("build.py", NAME, "--engine", "buildah", "--output", str(output))
@@ -110,13 +110,9 @@ def unpacked(archive: Path) -> Iterator[Path]:
     """The image's file system and configuration, unpacked by umoci from the OCI archive."""
     folder = CACHE / "map" / "unpacked"
     shutil.rmtree(folder, ignore_errors=True)
-    (folder / "layout").mkdir(parents=True)
-    subprocess.run(["tar", "-xf", str(archive), "-C", str(folder / "layout")], check=True)
-    tag = json.loads((folder / "layout/index.json").read_text())["manifests"][0]["annotations"]
-    reference = f"{folder / 'layout'}:{tag['org.opencontainers.image.ref.name']}"
+    folder.mkdir(parents=True)
     skopeo = ["skopeo", "copy", "--quiet", f"oci-archive:{archive}", f"oci:{folder / 'oci'}:toy"]
-    assert reference and subprocess.run(skopeo).returncode == 0
-    shutil.rmtree(folder / "layout")
+    subprocess.run(skopeo, check=True)
     command = ["umoci", "unpack", "--image", f"{folder / 'oci'}:toy", str(folder / "bundle")]
     subprocess.run(command, check=True, capture_output=True)
     yield folder / "bundle"
@@ -128,8 +124,8 @@ def test_a_real_study_is_read_and_answered_in_dicom(finished: Run, study: Path) 
     assert finished.errors.strip().splitlines()[-1].startswith("done: ")
     sources = [pydicom.dcmread(path) for path in study.iterdir()]
     written = [pydicom.dcmread(path) for path in sorted((finished.folder / "dicom").rglob("*.dcm"))]
-    assert {"SR", "OT", "PR"} & {item.Modality for item in written} >= {"SR", "PR"}
-    assert {item.StudyInstanceUID for item in written} == {sources[0].StudyInstanceUID}
+    assert {"SR", "PR"} <= {item.Modality for item in written}
+    assert {item.StudyInstanceUID for item in written} <= {item.StudyInstanceUID for item in sources}
     assert not {item.SOPInstanceUID for item in written} & {item.SOPInstanceUID for item in sources}
     assert all(path.stat().st_uid == 1000 for path in finished.folder.rglob("*"))
 
