@@ -22,26 +22,36 @@ from PIL import Image
 pytestmark = [pytest.mark.slow, pytest.mark.weights, pytest.mark.timeout(3600)]
 BUNDLE = ROOT / "bundles" / "wsi_scale_selector"
 MODEL = "wsi_scale_selector"
-SIZE_PX = 3072
-REGION = (1024, 512, 1024, 1536)
+SIZE_PX = 2048
+REGION = (512, 256, 1024, 1536)
 """x, y, width, height."""
 
 
 class Served(NamedTuple):
     url: str
     studies: Path
+    bundle: Path
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A small slide; ten points are searched instead of a hundred."""
     label_python()
-    studies = tmp_path_factory.mktemp("label") / "slides"
-    studies.mkdir()
+    root = tmp_path_factory.mktemp("label")
+    studies, bundle = root / "slides", root / "wsi_scale_selector"
+    for folder in (studies, bundle / "configs"):
+        folder.mkdir(parents=True)
+    for name in ("models", "scale_selector"):
+        (bundle / name).symlink_to(BUNDLE / name)
+    for file in (BUNDLE / "configs").iterdir():
+        (bundle / "configs" / file.name).write_text(file.read_text())
+    config = json.loads((bundle / "configs" / "inference.json").read_text()) | {"points": 10}
+    (bundle / "configs" / "inference.json").write_text(json.dumps(config))
     slide = build_slide(7, (SIZE_PX, SIZE_PX))
     write_pyramid(studies / "slide_7.svs", slide.pyramid(), NATIVE_MPP)
     Image.fromarray(slide.render(0, 0, 1536, 1536)).save(studies.parent / "patch.png")
-    with label_server(MODEL, studies) as url:
-        yield Served(url, studies)
+    with label_server(bundle, studies) as url:
+        yield Served(url, studies, bundle)
 
 
 def qupath(
@@ -89,7 +99,7 @@ def test_qupath_finds_the_slide_and_the_model(served):
 def test_polygons_are_those_of_bundle_run(whole, served, tmp_path):
     command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", "configs/inference.json"]
     command += ["--slide", str(served.studies / "slide_7.svs"), "--output_dir", str(tmp_path)]
-    subprocess.run(command, cwd=BUNDLE, check=True, capture_output=True)
+    subprocess.run(command, cwd=served.bundle, check=True, capture_output=True)
     features = json.loads(next(tmp_path.glob("*.geojson")).read_text())["features"]
     shapes = [
         (row["properties"]["classification"]["name"], shapely.geometry.shape(row["geometry"]))
@@ -150,7 +160,7 @@ def test_refusals_are_one_line(served):
         (
             qupath(served, (9000, 9000, 100, 100)),
             422,
-            "region: expected a part of the slide's 3072 x 3072 px",
+            "region: expected a part of the slide's 2048 x 2048 px",
         ),
         (qupath(served, map_scale="large"), 422, "large"),
         (qupath(served, mpp="half"), 422, "mpp: expected a positive number, got 'half'"),
