@@ -92,6 +92,7 @@ def write_mammograms(bundle: Bundle, folder: Path) -> dict[str, Any]:
         "dataset_dir": str(folder / "studies"),
         "output_dir": str(folder / "out"),
         "vision": "tiny",
+        "frozen_blocks": 0,
         "text": "tiny",
     }
 
