@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,43 @@ def test_resolving_needs_the_python_of_the_image(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(packages.sys, "version_info", (3, 12, 1))
     with pytest.raises(ToolError, match=r"expected Python 3\.11 \(the image's\), got"):
         packages.resolve_pins(ROOT)
+
+
+PIP = """#!{python}
+import json, sys
+from pathlib import Path
+words = sys.argv[1:]
+if {error!r}:
+    sys.exit({error!r})
+limits = Path(words[words.index("-c") + 1]).read_text()
+wanted = Path(words[words.index("-r") + 1]).read_text().splitlines()
+rows = [{{"metadata": {{"name": "torch", "version": "2.14.1"}}}}] if "torch==2.14.1" in limits + wanted[1] else []
+Path(words[words.index("--report") + 1]).write_text(json.dumps({{"install": rows}}))
+"""
+
+
+def replace_pip(folder: Path, monkeypatch: pytest.MonkeyPatch, error: str = "") -> None:
+    """Let a small program be the Python that runs pip, and keep the pins of the repository."""
+    (folder / "python").write_text(PIP.format(python=sys.executable, error=error))
+    (folder / "python").chmod(0o755)
+    monkeypatch.setattr(packages.sys, "executable", str(folder / "python"))
+    monkeypatch.setattr(packages.sys, "version_info", (3, 11, 7))
+    monkeypatch.setattr(packages, "PINS", {"both": folder / "both.txt", "cuda": folder / "cuda.txt"})
+
+
+def test_resolving_asks_pip_within_what_the_bundles_declare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace_pip(tmp_path, monkeypatch)
+    packages.resolve_pins(ROOT)
+    assert read_pins("cpu") == {"torch": "2.14.1"}
+    assert "build.py --resolve" in (tmp_path / "both.txt").read_text()
+
+
+def test_versions_that_do_not_fit_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_pip(tmp_path, monkeypatch, "ERROR: ResolutionImpossible: see above")
+    with pytest.raises(
+        ToolError, match="expected one set of versions, pip says 'ResolutionImpossible: see above'"
+    ):
+        packages.resolve_pins(ROOT)
+    assert not (tmp_path / "both.txt").exists()

@@ -131,3 +131,8 @@ def test_files_are_those_that_the_tool_writes() -> None:
     assert {file: file.read_text() for file in FOLDER.iterdir()} == written
     assert len(written) == 4 * len(INPUTS)
     assert all("No test of this project has run this file" in text for text in written.values())
+
+
+def test_the_tool_takes_no_argument(capsys: pytest.CaptureFixture[str]) -> None:
+    assert write_workflows.main(["all"]) == 2
+    assert capsys.readouterr().err.startswith("error: expected no argument, got some")
