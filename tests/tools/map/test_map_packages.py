@@ -97,7 +97,8 @@ if {error!r}:
     sys.exit({error!r})
 limits = Path(words[words.index("-c") + 1]).read_text()
 wanted = Path(words[words.index("-r") + 1]).read_text().splitlines()
-rows = [{{"metadata": {{"name": "torch", "version": "2.14.1"}}}}] if "torch==2.14.1" in limits + wanted[1] else []
+found = "torch==2.14.1" in limits and "torch==2.14.1" in wanted
+rows = [{{"metadata": {{"name": "torch", "version": "2.14.1"}}}}] if found else []
 Path(words[words.index("--report") + 1]).write_text(json.dumps({{"install": rows}}))
 """
 
