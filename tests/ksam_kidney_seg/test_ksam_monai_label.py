@@ -172,6 +172,8 @@ def test_refusals_of_choices(studies, choice, error, match):
 def test_refusals_of_images(studies, tmp_path):
     with pytest.raises(InputError, match="image: expected a path, got ndarray"):
         ReadCt()({"image": np.zeros(3)})
+    with pytest.raises(InputError, match="image: expected a path, got str"):
+        ReadCt()({"image": ""})  # what MONAI Label makes of a name that it does not know
     (studies / "ct.nii.gz").write_bytes(b"no volume")
     with pytest.raises(InputError, match=r"ct.nii.gz: expected an intact NIfTI file"):
         ReadCt()({"image": str(studies / "ct.nii.gz")})

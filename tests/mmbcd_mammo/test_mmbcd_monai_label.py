@@ -116,6 +116,8 @@ def test_other_tensors_go_as_in_the_pipeline(study, network):
 def test_refused_images(study, tmp_path):
     with pytest.raises(InputError, match="image: expected a path, got ndarray"):
         FindStudy()({"image": np.zeros(3)})
+    with pytest.raises(InputError, match="image: expected a path, got str"):
+        FindStudy()({"image": ""})  # what MONAI Label makes of a name that it does not know
     (tmp_path / "two").mkdir()
     for patient in ("A", "B"):
         write_study(tmp_path / "two" / patient, BOTH, PatientID=patient)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from monailabel.app import app
-from monailabel.interfaces.exception import MONAILabelException
+from monailabel.interfaces.exception import ImageNotFoundException, MONAILabelException
 from monailabel.interfaces.utils.app import app_instance
 from monailabel.tasks.infer.bundle import BundleInferTask
 
@@ -22,6 +23,8 @@ logger = logging.getLogger("label")
 async def answer_refusals(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
     """A refusal becomes status 422 (404: no such model, image or label) with its line as "detail"."""
     try:
+        if "/infer/" in request.url.path:
+            check_image(request.query_params.get("image", ""))
         return await proceed(request)
     except Exception as error:
         status, line = explain(error)
@@ -29,6 +32,19 @@ async def answer_refusals(request: Request, proceed: Callable[[Request], Awaitab
         if status == 500:
             logger.error("a fault of the server", exc_info=error)
         return JSONResponse({"detail": line}, status)
+
+
+def check_image(name: str) -> None:
+    """Only images of the studies folder may be named: MONAI Label opens any path, and "." for a wrong name.
+
+    Raises:
+        ImageNotFoundException: a path, or a name that is not there.
+    """
+    if name and (os.path.exists(name) or not app_instance().datastore().get_image_uri(name)):
+        raise ImageNotFoundException(
+            "image: expected the name of an image of the studies folder without its suffix, got another: "
+            "choose one of those that the server lists"
+        )
 
 
 def explain(error: BaseException) -> tuple[int, str]:

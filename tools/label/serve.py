@@ -131,7 +131,7 @@ def start(python: Path, app: Path, bundle: Path, options: argparse.Namespace) ->
         command += ["--conf", key, value]
     shutil.copyfile(HERE / "logging.json", app / "logging.json")
     with tempfile.TemporaryDirectory(prefix="monai-label-") as temporary:
-        process = subprocess.Popen(command, env=build_environ(serving, Path(temporary)))
+        process = subprocess.Popen(command, env=build_environ(serving, Path(temporary)), cwd=temporary)
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         try:
             return process.wait()

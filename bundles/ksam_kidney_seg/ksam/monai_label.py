@@ -70,7 +70,7 @@ class ReadCt:
         Raises:
             InputError: not a path, or not a CT.
         """
-        if not isinstance(data["image"], (str, Path)):
+        if not isinstance(data["image"], (str, Path)) or not str(data["image"]):
             raise InputError(f"image: expected a path, got {type(data['image']).__name__}: name a CT")
         path = Path(data["image"])
         image = read(Case(path, "ct", None, stem(path)), self.series)

@@ -46,7 +46,7 @@ class FindStudy:
         Raises:
             InputError: not a path, no mammogram there, or several patients.
         """
-        if not isinstance(data["image"], (str, Path)):
+        if not isinstance(data["image"], (str, Path)) or not str(data["image"]):
             raise InputError(f"image: expected a path, got {type(data['image']).__name__}: name a study")
         path = Path(data["image"])
         cases = find_studies(path)

@@ -48,6 +48,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         replace(task, crop="body", templates=task.templates[4:8:2]), bundle / "prompts" / "kidney_phantom"
     )
     truth = write_kidneys(root, studies / "1.2.840.99.nii.gz")
+    (studies / "broken.nii.gz").write_bytes(b"no volume")
     with label_server(bundle, studies) as url:
         yield Served(url, studies, bundle, truth, python)
 
@@ -145,12 +146,12 @@ def test_one_labelled_slice_segments_the_rest(served, by_slicer, tmp_path):
 
 
 def test_refusals_are_one_line(served):
-    (served.studies / "broken.nii.gz").write_bytes(b"no volume")
     cases = [
         (ohif(served, prompt="liver"), 422, "expected the task 'liver', got kidney_phantom"),
         (ohif(served, templates="many"), 422, "templates: expected a whole number from 1, got 'many'"),
-        (ohif(served, str(served.studies / "broken.nii.gz")), 422, "expected an intact NIfTI file"),
-        (ohif(served, "nobody"), 404, "nobody"),
+        (ohif(served, "broken"), 422, "expected an intact NIfTI file"),
+        (ohif(served, "nobody"), 404, "expected the name of an image of the studies folder"),
+        (ohif(served, str(served.bundle)), 404, "expected the name of an image of the studies folder"),
     ]
     for answer, status, words in cases:
         assert answer.status_code == status and words in answer.json()["detail"], answer.text

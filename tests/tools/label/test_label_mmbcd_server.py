@@ -35,6 +35,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with zipfile.ZipFile(studies / "study.zip", "w") as archive:
         for file in studies.glob("*.dcm"):
             archive.write(file, file.name)
+    (studies / "broken.zip").write_bytes(b"no study")
     with label_server("mmbcd_mammo", studies) as url:
         yield Served(url, studies)
 
@@ -89,8 +90,7 @@ def test_a_single_file_is_read_as_a_study_of_one_view(served):
 
 
 def test_refusals_are_one_line(served):
-    (served.studies / "broken.zip").write_bytes(b"no study")
-    answer = infer(served, str(served.studies / "broken.zip"))
+    answer = infer(served, "broken")
     assert answer.status_code == 422 and "broken.zip" in answer.json()["detail"], answer.text
     assert "\n" not in answer.json()["detail"]
     assert infer(served, "nobody").status_code == 404

@@ -50,6 +50,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     slide = build_slide(7, (SIZE_PX, SIZE_PX))
     write_pyramid(studies / "slide_7.svs", slide.pyramid(), NATIVE_MPP)
     Image.fromarray(slide.render(0, 0, 1536, 1536)).save(studies.parent / "patch.png")
+    (studies / "broken.svs").write_bytes(b"no slide")
     with label_server(bundle, studies) as url:
         yield Served(url, studies, bundle)
 
@@ -154,8 +155,9 @@ def test_an_uploaded_patch_is_answered_in_its_own_pixels(served):
 
 
 def test_refusals_are_one_line(served):
-    (served.studies / "broken.svs").write_bytes(b"no slide")
-    broken = f"{served.url}/infer/wsi/{MODEL}?output=asap&image={served.studies / 'broken.svs'}"
+    broken, unknown = (
+        f"{served.url}/infer/wsi/{MODEL}?output=asap&image={name}" for name in ("broken", "nobody")
+    )
     cases = [
         (
             qupath(served, (9000, 9000, 100, 100)),
@@ -165,6 +167,7 @@ def test_refusals_are_one_line(served):
         (qupath(served, map_scale="large"), 422, "large"),
         (qupath(served, mpp="half"), 422, "mpp: expected a positive number, got 'half'"),
         (requests.post(broken, json={}, timeout=ANSWER_S), 422, "broken.svs"),
+        (requests.post(unknown, json={}, timeout=ANSWER_S), 404, "expected the name of an image"),
     ]
     for answer, status, words in cases:
         assert answer.status_code == status and words in answer.json()["detail"], answer.text
