@@ -59,13 +59,23 @@ def test_docker_and_podman_build_from_the_containerfile(place: Place, name: str)
 
 def test_buildah_needs_no_engine_no_registry_and_no_kernel_driver(place: Place) -> None:
     place.put("buildah").build("toy:1", Path("/context"), {})
-    (words,) = place.calls()
+    (words,) = [words for words in place.calls() if "build" in words]
     assert words[:6] == [
         *("--root", str(place.folder / "storage/images"), "--runroot", str(place.folder / "storage/run")),
         *("--storage-driver", "vfs"),
     ]
     assert "--pull-never" in words and words[words.index("--isolation") + 1] == "chroot"
     assert words[words.index("--format") + 1] == "oci"
+
+
+def test_buildah_frees_the_earlier_image_of_a_name(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = iter(["old", "new", "same", "same"])
+    engine = place.put("buildah")
+    monkeypatch.setattr(Engine, "number", lambda self, image: next(numbers))
+    engine.build("toy:1", Path("/context"), {})
+    assert place.calls()[-1][6:] == ["rmi", "--force", "old"]
+    engine.build("toy:1", Path("/context"), {})
+    assert "rmi" not in place.calls()[-1]
 
 
 @pytest.mark.parametrize("name", ["docker", "podman"])

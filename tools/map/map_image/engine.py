@@ -60,12 +60,22 @@ class Engine:
         return bool(self.call("images", "--quiet", "--filter", f"reference={image}").strip())
 
     def build(self, image: str, context: Path, arguments: Mapping[str, str]) -> None:
-        """Build `context`/Containerfile into `image`. Raises ToolError."""
+        """Build `context`/Containerfile into `image`; an earlier one of buildah goes. Raises ToolError."""
         words = ["build", "--tag", image, "--file", str(context / "Containerfile")]
         words += [word for pair in arguments.items() for word in ("--build-arg", "=".join(pair))]
-        if self.name == "buildah":
-            words += ["--isolation", "chroot", "--format", "oci", "--pull-never", "--layers=false"]
+        if self.name != "buildah":
+            self.call(*words, str(context))
+            return
+        before = self.number(image)
+        words += ["--isolation", "chroot", "--format", "oci", "--pull-never", "--layers=false"]
         self.call(*words, str(context))
+        if before and before != self.number(image):
+            self.call("rmi", "--force", before)
+
+    def number(self, image: str) -> str:
+        """Buildah's whole number of an image, "" when there is none."""
+        found = self.call("images", "--quiet", "--no-trunc", "--filter", f"reference={image}").split()
+        return found[0].removeprefix("sha256:") if found else ""
 
     def size_bytes(self, image: str) -> int:
         """Size of the unpacked image in bytes."""
@@ -77,9 +87,8 @@ class Engine:
         """Rows of the store about the image's layers, from the top one down."""
         rows = json.loads((self.storage / "images/vfs-layers/layers.json").read_text(encoding="utf-8"))
         images = json.loads((self.storage / "images/vfs-images/images.json").read_text(encoding="utf-8"))
-        (number,) = self.call("images", "--quiet", "--no-trunc", "--filter", f"reference={image}").split()
-        by_id = {row["id"]: row for row in rows}
-        layer = next(row["layer"] for row in images if number.endswith(row["id"]))
+        number, by_id = self.number(image), {row["id"]: row for row in rows}
+        layer = next(row["layer"] for row in images if row["id"] == number)
         found = []
         while layer:
             found.append(by_id[layer])
@@ -106,11 +115,11 @@ class Engine:
 
         Making one copies the whole image, with the driver vfs: it is kept until the image changes.
         """
-        found = self.call("images", "--quiet", "--no-trunc", "--filter", f"reference={image}").split()
-        if not found:
+        number = self.number(image)
+        if not number:
             raise ToolError(f"expected the image {image}, got none: build it with tools/map/build.py")
         prefix = "map-" + image.partition("/")[2].partition(":")[0] + "-"
-        name = prefix + found[0].removeprefix("sha256:")[:12]
+        name = prefix + number[:12]
         known = self.call("containers", "--format", "{{.ContainerName}}").split()
         for old in known:
             if old.startswith(prefix) and old != name:
