@@ -23,7 +23,9 @@ def test_the_only_ct_is_taken_beside_localizer_and_mr(tmp_path):
     dataset = EligibleCases(tmp_path / "in")
     (case,) = dataset.cases()
     assert (case.name, case.kind) == ("ct", "ct") and dataset.stands_alone([case])
-    assert read_ct(case.path, case.series).source.series_number == 2
+    source = read_ct(case.path, case.series).source
+    assert source.series_number == 2
+    assert source.notes[0] == "Read series 2 (CT, 7 pictures), the only CT series that can be segmented."
     assert len(dataset) == 1
 
 

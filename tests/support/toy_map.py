@@ -55,6 +55,7 @@ def toy_mmbcd_settings(folder: Path) -> dict[str, Any]:
 
 PACKAGE = """
 import errno
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -88,6 +89,8 @@ class Pipeline:
         (self.output / "result.txt").write_text(self.act)
         (self.output / ".hidden").write_text("rest of a writer")
         (self.output / "dicom" / "half.bin").write_text("half")
+        if self.act == "wait":
+            time.sleep(600)
         if self.act == "full":
             raise OSError(errno.ENOSPC, "No space left on device", str(self.output))
         if self.act == "fault":

@@ -62,7 +62,9 @@ class EligibleCases(CaseDataset):
         cases = [case for case, _ in labelled]
         what = f"{MODALITIES[self.kind]} {'series' if split else 'study'}"
         chosen = take(cases, self.several, [label for _, label in labelled], what, how)
-        names = unique_names([case.name for case in chosen]) if len(chosen) > 1 else [self.kind]
+        if len(chosen) == 1:  # nobody named it: reading says itself why it takes the series
+            return [replace(chosen[0], name=self.kind, series=None)]
+        names = unique_names([case.name for case in chosen])
         return [replace(case, name=name) for case, name in zip(chosen, names, strict=True)]
 
     def stands_alone(self, cases: Sequence[Case]) -> bool:
