@@ -1,8 +1,7 @@
 """The MONAI Deploy App SDK's application: one operator that runs the bundle's own pipeline.
 
-What the SDK offers beside that is not used: its bundle operator casts, reorders and drops outputs, and has no
-slides, mammograms or texts. An exception in an operator would end `run` without an exit code, so that the
-operator keeps the outcome instead.
+What the SDK offers beside that is not used: its bundle operator casts and drops outputs, and has no slides,
+mammograms or texts. The application's `run` returns nothing, so that the operator keeps the outcome.
 """
 
 from __future__ import annotations
