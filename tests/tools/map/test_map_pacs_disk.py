@@ -11,6 +11,7 @@ import pytest
 from dicomweb_server import serve
 from toy_pacs import WATCHER, build_instance, write_command
 
+pytestmark = pytest.mark.slow
 ENTER = ["unshare", "--mount", "--map-root-user"]
 
 

@@ -146,7 +146,7 @@ def test_killed_at_some_lines(tmp_path: Path) -> None:
     """A few of the moments of the slow test."""
     moments = find_moments(tmp_path / "count")
     assert len(moments) > 200
-    for moment in random.Random(0).sample(moments, 6):
+    for moment in random.Random(0).sample(moments, 4):
         kill_and_go_on(tmp_path / f"at_{moment}", moment)
 
 
@@ -159,6 +159,8 @@ def test_killed_at_every_line(tmp_path: Path) -> None:
         shutil.rmtree(tmp_path / f"at_{moment}")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_killed_at_every_request(tmp_path: Path) -> None:
     """The server kills the watcher when its request has come, before it answers; what it was sent counts."""
     for number in range(1, FIRST_STUDY + 1):
