@@ -23,6 +23,7 @@ from pydicom.uid import (
 
 from ..errors import OutputError
 from ..io.files import atomic_path
+from ..io.history_dicom import PLACES
 from .provenance import MANUFACTURER, Algorithm, describe_equipment, long_string
 
 DICOM_FOLDER = "dicom"
@@ -30,6 +31,9 @@ DICOM_FOLDER = "dicom"
 
 UTF_8 = "ISO_IR 192"
 LATIN_1 = "ISO_IR 100"
+CLINICAL_TEXT = tuple(keyword for sequence, keyword in PLACES if not sequence)
+"""What somebody wrote about the patient: not copied into our objects. Identification is."""
+
 _ASCII = ("", "ISO_IR 6", "ISO 2022 IR 6")
 _TEXT = ("LO", "LT", "PN", "SH", "ST", "UC", "UT")
 
@@ -119,7 +123,7 @@ def _study(uid: str, series: list[Dataset]) -> Dataset:
 def save_object(dataset: Dataset, source: Dataset, path: str | Path) -> None:
     """Write in the character set of the source, or in UTF-8 where that lacks a letter.
 
-    The text is read back before the file appears: no name may be garbled.
+    `CLINICAL_TEXT` is left out. The rest is read back before the file appears: no name may be garbled.
 
     Args:
         dataset: complete but for its character set.
@@ -129,6 +133,8 @@ def save_object(dataset: Dataset, source: Dataset, path: str | Path) -> None:
     Raises:
         OutputError: cannot be written, or its text does not come back as it was.
     """
+    for keyword in CLINICAL_TEXT:
+        dataset.pop(keyword, None)
     texts = list(_texts(dataset))
     for character_set in _character_sets(source, texts):
         dataset.SpecificCharacterSet = character_set

@@ -82,6 +82,13 @@ def make_implicit(dataset: Dataset) -> None:
     dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
 
 
+def write_history(dataset: Dataset) -> None:
+    """Sentences about the patient where departments put them."""
+    for keyword in ("AdditionalPatientHistory", "PatientComments", "AdmittingDiagnosesDescription"):
+        setattr(dataset, keyword, "lump in the left breast")
+    dataset.ReasonForStudy = dataset.RequestedProcedureComments = "lump"
+
+
 HABITS: Mapping[str, Callable[[Dataset], None]] = {
     "plain": lambda dataset: None,
     "missing tags": make_bare,
@@ -89,6 +96,7 @@ HABITS: Mapping[str, Callable[[Dataset], None]] = {
     "undeclared latin-1": hide_character_set,
     "private tags": add_private,
     "implicit VR": make_implicit,
+    "history": write_history,
 }
 
 
