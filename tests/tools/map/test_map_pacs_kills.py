@@ -185,6 +185,7 @@ def test_killed_at_every_request(tmp_path: Path) -> None:
             check_nothing_lost_or_doubled(fake, folder)
 
 
+@pytest.mark.slow
 def test_a_command_that_a_killed_watcher_left_ends_before_a_new_one_begins(tmp_path: Path) -> None:
     """Two runs of one study never overlap."""
     wait = "open(runs + '.begun', 'a').write('x')\nwhile not os.path.exists(runs + '.go'): time.sleep(0.01)"

@@ -135,6 +135,7 @@ def test_the_day_of_the_first_start_is_where_it_begins(pacs: FakeServer, tmp_pat
     assert state.note("since") == state.note("reached") == datetime.date.today().isoformat()
 
 
+@pytest.mark.slow
 def test_an_orderly_end_takes_the_attempt_back_and_ends_the_command(pacs: FakeServer, tmp_path: Path) -> None:
     """`systemctl stop`: SIGTERM while the command runs."""
     begun = tmp_path / "begun"
@@ -152,6 +153,7 @@ def test_an_orderly_end_takes_the_attempt_back_and_ends_the_command(pacs: FakeSe
     subprocess.run(["flock", "--nonblock", lock, "true"], check=True)
 
 
+@pytest.mark.slow
 def test_state_is_for_its_owner_alone_and_headers_are_not_quoted(pacs: FakeServer, tmp_path: Path) -> None:
     (path,) = pacs.folder.glob("*.dcm")
     path.write_bytes(path.read_bytes().replace(b"SECRET0", b"SECRET\x1b"))  # pydicom warns: unknown escape
