@@ -222,7 +222,7 @@ class KSam(nn.Module):
         return super().load_state_dict(*args, **kwargs)
 
     def __prepare_scriptable__(self) -> nn.Module:
-        """What `torch.jit.script` compiles, and so MONAI's `ckpt_export`: pictures in, the bank's logits out."""
+        """What `torch.jit.script` compiles, and so MONAI's `ckpt_export`: pictures to the bank's logits."""
         return ScriptedBank(self)
 
     def _segment_pairs(self, features: torch.Tensor, knowledge: Knowledge) -> torch.Tensor:
