@@ -12,10 +12,6 @@ from pathlib import Path
 from _base import ToolError, UnreachableError, say
 
 SUITE = "bookworm"
-MIRROR, SECURITY = "http://deb.debian.org/debian", "http://deb.debian.org/debian-security"
-SOURCES = (
-    f"deb {MIRROR} {SUITE} main\ndeb {MIRROR} {SUITE}-updates main\ndeb {SECURITY} {SUITE}-security main\n"
-)
 OF_THIS_MACHINE = ("etc/resolv.conf", "etc/hostname", "etc/hosts")
 """debootstrap copies them from here: they do not belong into an image."""
 
@@ -41,7 +37,7 @@ def provide_rootfs(target: Path) -> None:
         dir=target.parent, prefix="debian-", ignore_cleanup_errors=True
     ) as folder:
         root = Path(folder) / "root"
-        command = ["debootstrap", "--variant=minbase", SUITE, str(root), MIRROR]
+        command = ["debootstrap", "--variant=minbase", SUITE, str(root)]
         done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if done.returncode:
             refuse(done.stdout)
@@ -55,19 +51,28 @@ def refuse(output: str) -> None:
     """Raises UnreachableError or ToolError with debootstrap's last word."""
     errors = [line[3:] for line in output.splitlines() if line.startswith("E: ")] or ["no message"]
     if "getting" in errors[-1] or "retriev" in errors[-1]:
-        raise UnreachableError(f"expected packages from {MIRROR}, debootstrap says '{errors[-1]}': connect")
+        raise UnreachableError(f"expected Debian's archive, debootstrap says '{errors[-1]}': connect")
     raise ToolError(f"expected a Debian by debootstrap, it says '{errors[-1]}': correct that")
 
 
 def clean(root: Path) -> None:
-    """Take away what is of this machine or only needed while installing; name the public archives."""
+    """Take away what is of this machine or only needed while installing; name updates beside the archive."""
     for name in OF_THIS_MACHINE:
         (root / name).unlink(missing_ok=True)
     for name in EMPTIED:
         if (root / name).is_symlink():  # inside a container debootstrap links /proc of this machine
             (root / name).unlink()
             (root / name).mkdir()
-    (root / "etc/apt/sources.list").write_text(SOURCES, encoding="utf-8")
+    sources = root / "etc/apt/sources.list"
+    sources.write_text(add_updates(sources.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def add_updates(sources: str) -> str:
+    """The archive that debootstrap took ("deb URL SUITE main"), and its updates of packages and security."""
+    kind, archive, suite, *parts = sources.split()
+    places = {archive: (suite, f"{suite}-updates"), f"{archive}-security": (f"{suite}-security",)}
+    rows = [(kind, url, name, *parts) for url, names in places.items() for name in names]
+    return "".join(f"{' '.join(row)}\n" for row in rows)
 
 
 def pack(root: Path, target: Path) -> None:
