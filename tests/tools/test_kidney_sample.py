@@ -51,9 +51,7 @@ def test_dice_by_hand() -> None:
 
 
 def test_another_grid_is_refused(sample: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(
-        InputError, match=r"expected a label map of \(3,\) voxels, got \(2,\): give"
-    ):
+    with pytest.raises(InputError, match=r"expected a label map of \(3,\) voxels, got \(2,\): give"):
         kidney_sample.find_dice(np.zeros(3, bool), np.zeros(2, bool))
     assert kidney_sample.main(["score", str(sample), "--result", "none.nii.gz"]) == 1
     assert capsys.readouterr().err.startswith("error: none.nii.gz: expected")

@@ -21,6 +21,7 @@ PINS = {"both": HERE / "packages.txt", "cuda": HERE / "packages_cuda.txt"}
 LEFT_OUT = {
     "-e": "each packed bundle brings its own copy of what it uses of common",
     "peft": "training only",
+    "python-multipart": "the watcher beside a PACS alone",
     "sqlalchemy": "mlflow's local database: training only",
     "alembic": "mlflow's local database: training only",
     "pytest": "tests",
