@@ -1,4 +1,4 @@
-"""What a training run leaves behind: checkpoint, best weights and history, epoch by epoch."""
+"""What a training run leaves behind: checkpoint, best or last weights and history, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from .tracking import Tracker
 
 CHECKPOINT = "checkpoint.pt"
 HISTORY = "history.json"
+KEPT = ("best", "last")
 logger = logging.getLogger(__name__)
 
 
@@ -36,11 +37,11 @@ class Stateful(Protocol):
         """Take them over, strictly."""
 
 
-class BestWriter(Protocol):
+class WeightWriter(Protocol):
     """Writes the result of a run."""
 
     def write(self, history: Sequence[Mapping[str, float]]) -> None:
-        """Called whenever the metric has improved; the last row is that of the improvement."""
+        """Called when the weights are to be kept; the last row is that of their epoch."""
 
 
 class RunKeeper:
@@ -57,7 +58,9 @@ class RunKeeper:
         scheduler: its learning-rate schedule.
         validator: validation engine; its metric decides which epoch is best.
         metric: the name of that metric, greater is better.
-        writer: writes the weights whenever the metric improves.
+        writer: writes the weights whenever the metric improves, or after every epoch.
+        keep: "best" or "last". Where training ends with small steps and validation shows less than what is
+            wanted (cameras that nobody has seen), the last weights are the better ones.
         seed: of everything random that is not a sample's own (dropout).
         patience: stop after this many validations without improvement; 0 never stops early.
         resume: continue from `checkpoint.pt`; False refuses a folder that holds one.
@@ -66,7 +69,8 @@ class RunKeeper:
         extra: what else a checkpoint keeps, by name.
 
     Raises:
-        ConfigError: the folder holds another run, there is nothing to resume, or the loss is not finite.
+        ConfigError: the folder holds another run, there is nothing to resume, `keep` is another word, or the
+            loss is not finite.
     """
 
     def __init__(
@@ -77,7 +81,8 @@ class RunKeeper:
         scheduler: Any,
         validator: Engine,
         metric: str,
-        writer: BestWriter,
+        writer: WeightWriter,
+        keep: str = "best",
         seed: int = 0,
         patience: int = 0,
         resume: bool = False,
@@ -87,6 +92,8 @@ class RunKeeper:
     ) -> None:
         self.folder = Path(output_dir)
         _check_folder(self.folder, resume)
+        if keep not in KEPT:
+            raise ConfigError(f"keep: expected one of {', '.join(KEPT)}, got '{keep}': choose one")
         self.optimizer, self.metric, self.settings = optimizer, metric, dict(settings or {})
         self.objects: dict[str, Any] = {
             "keeper": self,
@@ -96,7 +103,7 @@ class RunKeeper:
             **(extra or {}),
         }
         self.validator, self.writer, self.tracker = validator, writer, tracker
-        self.seed, self.patience, self.resume = seed, patience, resume
+        self.keep, self.seed, self.patience, self.resume = keep, seed, patience, resume
         self.rank = process_place()[0]
         self.history: list[dict[str, float]] = []
         self.validated_epoch = 0
@@ -183,14 +190,14 @@ class RunKeeper:
         improved = self.metric in row and (self.best is None or row[self.metric] > self.best[self.metric])
         self.history.append(row)
         if self.rank == 0:
-            self._save(improved)
+            self._save(improved or self.keep == "last")
         logger.info("%s", _sentence(row, self.best, self.metric))
         if self.patience and self.best and self._epochs_since_best() >= self.patience:
             logger.info("stopped early: no improvement in %d validations", self.patience)
             trainer.terminate()
 
-    def _save(self, improved: bool) -> None:
-        if improved:
+    def _save(self, kept: bool) -> None:
+        if kept:
             self.writer.write(self.history)
         write_json(self.folder / HISTORY, self.history)
         if self.tracker is not None:

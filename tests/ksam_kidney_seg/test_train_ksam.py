@@ -111,6 +111,21 @@ def test_discs_are_learned_from_kept_features(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "features" / "embeddings.npy").is_file()
 
 
+def test_the_last_weights_are_kept_where_that_is_asked_for(tmp_path: Path) -> None:
+    overrides = training_overrides(tmp_path, **SMALL, keep="last", epochs=2, val_interval=5)
+    run_training(**overrides)
+    state = read_delta(overrides["output_dir"] / "delta.safetensors").state
+    trained = torch.load(overrides["output_dir"] / "checkpoint.pt", weights_only=False)["network"]
+    assert all(torch.equal(state[name].half(), value.half()) for name, value in trained.items())
+    described = json.loads((overrides["output_dir"] / "delta.json").read_text())
+    assert described["weights"]["version"] == "2" and "mean_dice" not in described["validation"]
+
+
+def test_what_is_kept_is_best_or_last(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="keep: expected one of best, last, got 'first': choose one"):
+        run_training(**training_overrides(tmp_path, **SMALL, keep="first"))
+
+
 def test_moving_to_another_task_keeps_the_patients(
     tmp_path: Path, finished: tuple[dict[str, Any], list[dict[str, float]]]
 ) -> None:
