@@ -76,3 +76,9 @@ def test_all_structures_at_once_need_this_decoder():
 def test_what_the_decoder_replaces_must_be_off(options):
     with pytest.raises(ConfigError, match="decoder: expected km and pm false and prior 'off'"):
         build_ksam("lite", image_size=SIZE, decoder="match", **options)
+
+
+def test_every_value_comes_from_the_backbone_the_delta_or_the_bank(network):
+    """Otherwise two assemblies of the same files would differ by what was drawn at random."""
+    held = {name for name in network.state_dict() if not name.startswith(("sam.", "bank."))}
+    assert held <= set(network.trained_names)

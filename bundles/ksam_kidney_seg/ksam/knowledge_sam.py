@@ -61,15 +61,15 @@ class KSam(nn.Module):
             add_lora(sam.image_encoder, options.lora_rank, options.lora_targets)
         self.sam, self.options = sam, options
         self.image_size = sam.image_size
-        self.pr_adaptor = PrAdaptor(sam.image_size, 4 * sam.grid)
+        matches = options.decoder == "match"
+        self.pr_adaptor = None if matches else PrAdaptor(sam.image_size, 4 * sam.grid)
         self.knowledge_merge = build_knowledge_merge(options, sam.grid) if options.km else None
         self.prompt_merge = build_prompt_merge(options, sam.grid) if options.pm else None
         self.prior = build_prior(options, sam.grid) if options.prior != "off" else None
         self.match_features: MatchFeatures | None = None
         self.match_decoder: MatchDecoder | None = None
-        if options.decoder == "match":
+        if matches:
             self.match_features, self.match_decoder = build_match(options, sam.grid)
-            self.pr_adaptor.requires_grad_(False)
         self.bank = PromptBank(sam.image_size, structures)
         self.card, self.base_name, self.base_sha256 = WeightsCard(), "", ""
         self._bank_features: torch.Tensor | None = None
@@ -127,7 +127,7 @@ class KSam(nn.Module):
         self._check("knowledge_image", image, 3)
         self._check("knowledge_mask", mask, 1)
         cells = F.avg_pool2d(mask, self.image_size // self.sam.grid)
-        if self.match_decoder is not None:
+        if self.pr_adaptor is None:  # the decoder "match" reads the mask itself
             nothing = features[:, :0]
             return Knowledge(features, nothing, nothing, cells)
         encode = self.sam.prompt_encoder.mask_downscaling
