@@ -69,6 +69,7 @@ DEMOS = {
             ("prompts.png", "the example slices that told the network what to segment"),
             ("*_seg.nii.gz", "label map: 1 cortex, 2 medulla, 3 artery"),
             ("dicom/*_seg.dcm", "the same as DICOM Segmentation"),
+            ("dicom/*_sr.dcm", "the volumes as DICOM Structured Report"),
             ("volumes.json", "millilitres by side, with everything that led to them"),
         ),
         options=("--prompts", "bundles/ksam_kidney_seg/prompts/kidney_phantom"),
