@@ -53,6 +53,24 @@ def test_a_sharper_picture_has_stronger_steps_and_a_blurred_one_weaker():
     assert contrast(replace(_plain(), blur_px=2.0)) < 50 < contrast(replace(_plain(), sharpen=1.0))
 
 
+def test_a_coarse_picture_keeps_means_and_loses_what_is_finer_than_its_pixels():
+    stripes = np.zeros((32, 32, 3), np.uint8)
+    stripes[:, ::2] = 200
+    halves = np.full((32, 32, 3), 50, np.uint8)
+    halves[:, 16:] = 150
+    camera = replace(_plain(), coarse=4.0)
+    assert np.all(camera.apply(stripes) == 100)
+    assert camera.apply(halves)[:, [2, 29], 0].tolist() == [[50, 150]] * 32
+
+
+def test_half_of_the_cameras_are_coarse_up_to_the_limit():
+    rng = np.random.default_rng(0)
+    drawn = np.array([CameraRange(coarse=8).sample(rng).coarse for _ in range(400)])
+    assert 160 < (drawn > 1).sum() < 240
+    assert drawn.max() <= 8
+    assert np.median(drawn[drawn > 1]) == pytest.approx(np.sqrt(8), rel=0.2)
+
+
 def test_a_camera_varies_a_little_from_day_to_day(image):
     rng = np.random.default_rng(1)
     camera = CameraRange().sample(rng)
@@ -96,9 +114,12 @@ def test_a_black_picture_stays_black():
     assert not standardise(np.zeros((8, 8, 3), np.uint8)).any()
 
 
-@pytest.mark.parametrize("arguments", [{"strength": -1}, {"strength": 3}, {"standard": 1.5}])
+@pytest.mark.parametrize("arguments", [{"strength": -1}, {"strength": 3}, {"standard": 1.5}, {"coarse": 0.5}])
 def test_numbers_out_of_range_are_refused(arguments):
-    with pytest.raises(ConfigError, match="camera: expected strength from 0 to 2 and standard from 0 to 1"):
+    with pytest.raises(
+        ConfigError,
+        match="camera: expected strength from 0 to 2, standard from 0 to 1 and coarse from 1 to 16",
+    ):
         CameraRange(**arguments)
 
 

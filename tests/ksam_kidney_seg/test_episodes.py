@@ -79,8 +79,22 @@ def test_one_camera_for_both_pictures_makes_them_more_alike(samples):
     assert apart(1.0) < 0.5 * apart(0.0)
 
 
+def test_pairs_of_one_patient_are_two_pictures_by_one_camera(samples):
+    data = EpisodeDataset(samples, CameraRange(2.0), same_patient=1.0, episodes=60)
+    rng = np.random.default_rng(0)
+    pairs = [data._draw_pair(rng) for _ in range(200)]
+    assert all(target != template for target, template in pairs)
+    several = [pair for pair in pairs if data.patients[pair[1]] == "1"]
+    assert several
+    assert all(data.patients[target] == "1" for target, _ in several)
+    assert all(data.patients[target] != "3" for target, template in pairs if data.patients[template] == "3")
+    assert data._share_camera(rng, *several[0])
+    assert not data._share_camera(rng, 0, 3)
+
+
 @pytest.mark.parametrize(
-    "arguments", [{"episodes": 0}, {"tasks_per_pair": 0}, {"same_camera": 1.1}, {"absent": -0.1}]
+    "arguments",
+    [{"episodes": 0}, {"tasks_per_pair": 0}, {"same_camera": 1.1}, {"same_patient": 2.0}, {"absent": -0.1}],
 )
 def test_settings_out_of_range_are_refused(samples, arguments):
     with pytest.raises(ConfigError, match="episodes: expected 1 or more episodes"):

@@ -6,7 +6,7 @@ from ksam.fields import View
 from ksam.tasks import TaskMix, plain_tasks
 
 EDGE = 96
-KINDS = ("structure", "level", "ring", "sector", "zone", "lines", "pattern", "combination")
+KINDS = ("structure", "level", "ring", "sector", "zone", "lines", "pattern", "combination", "side")
 
 
 def _only(kind, **more):
@@ -49,6 +49,16 @@ def test_a_shifted_picture_gets_the_shifted_mask(kind):
         task = _only(kind).sample(np.random.default_rng(seed), _view(y0=52, x0=44), _view())
         moved = np.roll(task.template, (4, -4), (0, 1))
         assert _dice(task.target[8:-8, 8:-8], moved[8:-8, 8:-8]) > 0.95
+
+
+def test_a_side_is_a_half_of_the_picture():
+    y, x = np.mgrid[:EDGE, :EDGE]
+    pair = np.minimum(np.hypot(y - 40, x - 20), np.hypot(y - 40, x - 76)) < 10
+    view = View(np.zeros((EDGE, EDGE, 3), np.uint8), pair[None])
+    found = {
+        _only("side").sample(np.random.default_rng(seed), view, view).target.tobytes() for seed in range(20)
+    }
+    assert found == {(pair & (x < EDGE // 2)).tobytes(), (pair & (x >= EDGE // 2)).tobytes()}
 
 
 def test_a_level_stands_for_the_same_share_of_another_size():

@@ -204,6 +204,8 @@ def test_command_line_writes_a_datalist_that_loads(tmp_path, capsys, monkeypatch
     assert sum(labelled.masks["cortex"].sum() for labelled in slices) > 100
     organs = list(load_datalist(tmp_path / "organs.json", "test")[0].slices())
     assert sum(labelled.masks["liver"].sum() for labelled in organs) > 100
+    for whole in load_datalist(tmp_path / "abdomen.json", "training")[0].slices():
+        assert np.array_equal(whole.masks["kidney"], whole.masks["cortex"] | whole.masks["medulla"])
     rows = json.loads((tmp_path / "labels.json").read_text())
     assert rows[0]["name"] == "cortex"
     stored = nib.load(tmp_path / "images" / "phantom_0000.nii.gz")

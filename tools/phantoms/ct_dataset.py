@@ -15,7 +15,7 @@ from common.errors import ConfigError
 from common.io.files import atomic_path, write_json
 
 from .ct_kidney import DAMAGES
-from .ct_labels import KIDNEY_STRUCTURES, OTHER_STRUCTURES, background_of
+from .ct_labels import ALL_STRUCTURES, KIDNEY_STRUCTURES, OTHER_STRUCTURES, background_of
 from .ct_patient import draw_patient
 from .ct_phases import PHASES_S
 from .ct_protocol import Protocol, plan_scan
@@ -96,10 +96,11 @@ def write_volumes(images: Images, folder: Path, name: str) -> None:
 
 
 def write_datalists(folder: Path, names: Sequence[str], parts: Sequence[str]) -> None:
-    """datalist.json (cortex, medulla, artery), organs.json (everything else), labels.json."""
+    """datalist.json (cortex, medulla, artery), organs.json (the rest), abdomen.json (all), labels.json."""
     for file, title, structures in (
         ("datalist.json", "kidney phantoms", KIDNEY_STRUCTURES),
         ("organs.json", "organs of the kidney phantoms", OTHER_STRUCTURES),
+        ("abdomen.json", "kidneys and organs of the kidney phantoms", ALL_STRUCTURES),
     ):
         content: dict[str, Any] = {
             "name": title,

@@ -28,6 +28,19 @@ OTHER_STRUCTURES: list[dict[str, Any]] = [
 ]
 """What else the label maps hold: tasks of their own for training and for structures kept aside."""
 
+KIDNEY: dict[str, Any] = {
+    "name": "kidney",
+    "values": [CORTEX, MEDULLA],
+    "parent": None,
+    "color": [0, 158, 115],
+}
+ALL_STRUCTURES: list[dict[str, Any]] = [
+    KIDNEY,
+    *({**row, "parent": "kidney" if row["name"] != "artery" else None} for row in KIDNEY_STRUCTURES),
+    *OTHER_STRUCTURES,
+]
+"""Everything at once, with the kidney as a whole: training that is not to know kidneys only."""
+
 
 def background_of(structures: list[dict[str, Any]]) -> list[int]:
     """Values of the label map that belong to none of the structures."""

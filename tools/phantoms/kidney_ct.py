@@ -4,8 +4,8 @@
 
 writes DIR/images/phantom_0000.nii.gz ..., DIR/labels/phantom_0000.nii.gz ..., DIR/datalist.json (cortex,
 medulla, artery; split by patient), DIR/organs.json (the other structures of the same label maps),
-DIR/labels.json and DIR/patients.json (phase, spacing, damage). A seed always gives the same patient. Coarser
-and faster:
+DIR/abdomen.json (all of them, and the kidney as a whole), DIR/labels.json and DIR/patients.json (phase,
+spacing, damage). A seed always gives the same patient. Coarser and faster:
 
     python3 tools/phantoms/kidney_ct.py --patients 40 --output DIR --matrix 256 --slice-mm 3,4,5
 

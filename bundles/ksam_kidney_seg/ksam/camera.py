@@ -18,6 +18,7 @@ class Camera:
         gamma, gain, bias: per channel; out = gain * in^gamma + bias.
         order: channels, permuted.
         grey, grey_weights: share of a grey picture that is blended in, and its weights of the channels.
+        coarse: edge in pixels of what becomes one pixel and is enlarged again; 1: nothing is lost.
         blur_px: sigma of a Gaussian.
         sharpen: how much of the difference to a blurred picture is added.
         field: logarithm of a smooth brightness on a coarse grid, enlarged to the picture; (3, 3).
@@ -34,6 +35,7 @@ class Camera:
     sharpen: float
     field: np.ndarray
     standard: bool = False
+    coarse: float = 1.0
 
     def apply(self, image: np.ndarray) -> np.ndarray:
         """RGB uint8 (H, W, 3) -> the same as this camera would show it."""
@@ -43,6 +45,8 @@ class Camera:
         if self.grey:
             grey = pixels @ self.grey_weights.astype(np.float32)
             pixels = (1 - self.grey) * pixels + self.grey * grey[..., None]
+        if self.coarse > 1:
+            pixels = _coarsen(pixels, self.coarse)
         if self.blur_px:
             pixels = cv2.GaussianBlur(pixels, (0, 0), self.blur_px)
         if self.sharpen:
@@ -72,6 +76,7 @@ class CameraRange:
         strength: factor on all deviations; 0: pictures stay as they are.
         colour: whether channels may be permuted and weighted apart; False for CT and other grey pictures.
         standard: share of cameras whose pictures are standardised, 0..1.
+        coarse: largest loss of resolution, drawn for half of the cameras with an even logarithm; 1 for none.
 
     Raises:
         ConfigError: a number out of range.
@@ -80,16 +85,17 @@ class CameraRange:
     strength: float = 1.0
     colour: bool = True
     standard: float = 0.0
+    coarse: float = 1.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.colour, bool):
             raise ConfigError(
                 f"camera: expected colour true or false, got '{self.colour}': write True or False"
             )
-        if not (0 <= self.strength <= 2 and 0 <= self.standard <= 1):
+        if not (0 <= self.strength <= 2 and 0 <= self.standard <= 1 and 1 <= self.coarse <= 16):
             raise ConfigError(
-                "camera: expected strength from 0 to 2 and standard from 0 to 1, got "
-                f"{self.strength:g} and {self.standard:g}: correct the setting"
+                "camera: expected strength from 0 to 2, standard from 0 to 1 and coarse from 1 to 16, got "
+                f"{self.strength:g}, {self.standard:g} and {self.coarse:g}: correct the setting"
             )
 
     def sample(self, rng: np.random.Generator) -> Camera:
@@ -107,7 +113,19 @@ class CameraRange:
             sharpen=s * float(rng.random()) if rng.random() < 0.2 else 0.0,
             field=rng.normal(0, 0.25 * s) * rng.normal(0, 1, (3, 3)) * (rng.random() < 0.4),
             standard=bool(rng.random() < self.standard),
+            coarse=self.coarse ** float(rng.random()) if self.coarse > 1 and rng.random() < 0.5 else 1.0,
         )
+
+
+def _coarsen(pixels: np.ndarray, factor: float) -> np.ndarray:
+    """(H, W, 3) by means over areas to one `factor`th of its size, and back by cubic interpolation."""
+    height, width = pixels.shape[:2]
+    small = (max(1, round(width / factor)), max(1, round(height / factor)))
+    return cv2.resize(
+        cv2.resize(pixels, small, interpolation=cv2.INTER_AREA),
+        (width, height),
+        interpolation=cv2.INTER_CUBIC,
+    )
 
 
 def standardise(image: np.ndarray, mean: float = 0.45, deviation: float = 0.2) -> np.ndarray:

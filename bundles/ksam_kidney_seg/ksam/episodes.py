@@ -38,6 +38,8 @@ class _Pairs(Dataset):
         episodes: of an epoch.
         tasks_per_pair: T, structures asked of one pair.
         same_camera: share of pairs whose two pictures get the same change of appearance, 0..1.
+        same_patient: share of pairs from one patient, with the same change of appearance, as far as a patient
+            has several pictures, 0..1. Choice: a labelled slice that is to segment the rest of its volume.
         absent: share of targets without the structure, as far as the data has any, 0..1.
         seed: same seed, same episodes.
 
@@ -54,18 +56,21 @@ class _Pairs(Dataset):
         episodes: int = 1000,
         tasks_per_pair: int = 1,
         same_camera: float = 0.0,
+        same_patient: float = 0.0,
         absent: float = 0.1,
         seed: int = 0,
     ) -> None:
-        if episodes < 1 or tasks_per_pair < 1 or not (0 <= same_camera <= 1 and 0 <= absent <= 1):
+        shares = (same_camera, same_patient, absent)
+        if episodes < 1 or tasks_per_pair < 1 or not all(0 <= share <= 1 for share in shares):
             raise ConfigError(
-                "episodes: expected 1 or more episodes and tasks_per_pair, same_camera and absent from 0 "
-                f"to 1, got {episodes}, {tasks_per_pair}, {same_camera} and {absent}: correct the setting"
+                "episodes: expected 1 or more episodes and tasks_per_pair, and same_camera, same_patient and "
+                f"absent from 0 to 1, got {episodes}, {tasks_per_pair} and {shares}: correct the setting"
             )
         self.patients, self.regions = np.array(patients), np.array(regions)
         self.tasks = tasks or plain_tasks()
         self.episodes, self.tasks_per_pair = episodes, tasks_per_pair
-        self.same_camera, self.absent, self.seed = same_camera, absent, seed
+        self.same_camera, self.same_patient = same_camera, same_patient
+        self.absent, self.seed = absent, seed
         self.shown = shown
         self.templates = np.flatnonzero(shown.any(axis=1))
 
@@ -73,16 +78,23 @@ class _Pairs(Dataset):
         return self.episodes
 
     def _draw_pair(self, rng: np.random.Generator) -> tuple[int, int]:
-        """Numbers of a target and a template of different patients."""
+        """Numbers of a target and a template; of different patients but for the share `same_patient`."""
         template = int(rng.choice(self.templates))
         alike = self.regions == self.regions[template]
-        others = alike & (self.patients != self.patients[template])
+        same = self.patients == self.patients[template]
+        others = alike & ~same
+        if self.same_patient and rng.random() < self.same_patient:
+            rest = alike & same & (np.arange(len(same)) != template)
+            others = rest if rest.any() else others
         lacking = others & (self.shown[template] & ~self.shown).any(axis=1)
         if rng.random() < self.absent and lacking.any():
             return int(rng.choice(np.flatnonzero(lacking))), template
         sharing = others & (self.shown[template] & self.shown).any(axis=1)
         usual = sharing if sharing.any() else others
         return int(rng.choice(np.flatnonzero(usual))), template
+
+    def _share_camera(self, rng: np.random.Generator, target: int, template: int) -> bool:
+        return bool(self.patients[target] == self.patients[template] or rng.random() < self.same_camera)
 
     def _ask(self, rng: np.random.Generator, target: View, template: View) -> dict[str, torch.Tensor]:
         tasks = [self.tasks.sample(rng, target, template) for _ in range(self.tasks_per_pair)]
@@ -124,18 +136,20 @@ class EpisodeDataset(_Pairs):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng((self.seed, index))
         target, template = self._draw_pair(rng)
-        cameras = self._draw_cameras(rng)
+        cameras = self._draw_cameras(rng, target, template)
         views = [
             augment_sample(self.samples[number], camera, self.geometry, rng)
             for number, camera in zip((target, template), cameras, strict=True)
         ]
         return self._ask(rng, *views)
 
-    def _draw_cameras(self, rng: np.random.Generator) -> tuple[Camera | None, Camera | None]:
+    def _draw_cameras(
+        self, rng: np.random.Generator, target: int, template: int
+    ) -> tuple[Camera | None, Camera | None]:
         if self.camera is None:
             return None, None
         first = self.camera.sample(rng)
-        if rng.random() >= self.same_camera:
+        if not self._share_camera(rng, target, template):
             return first, self.camera.sample(rng)
         amount = DAY_TO_DAY * self.camera.strength
         return first.vary(rng, amount), first.vary(rng, amount)
@@ -162,7 +176,7 @@ class EncodedEpisodeDataset(_Pairs):
         rng = np.random.default_rng((self.seed, index))
         target, template = self._draw_pair(rng)
         first, second = rng.integers(self.views.count, size=2)
-        if rng.random() < self.same_camera:
+        if self._share_camera(rng, target, template):
             second = first
         episode = self._ask(rng, self.views.view(first, target), self.views.view(second, template))
         episode["embedding"] = self.views.embedding(first, target)

@@ -56,6 +56,7 @@ class TaskMix:
         lines: dark lines (vessels).
         pattern: a random pattern in depth and direction.
         combination: union or difference of two true structures.
+        side: the part of a structure in one half of the picture: one of two kidneys.
         inverted: chance that target and template are both turned inside out.
 
     Raises:
@@ -70,6 +71,7 @@ class TaskMix:
     lines: float = 0.02
     pattern: float = 0.06
     combination: float = 0.03
+    side: float = 0.0
     inverted: float = 0.08
 
     def __post_init__(self) -> None:
@@ -108,7 +110,9 @@ class TaskMix:
 
 def plain_tasks() -> TaskMix:
     """The paper's recipe: true structures only."""
-    return TaskMix(1, level=0, ring=0, sector=0, zone=0, lines=0, pattern=0, combination=0, inverted=0)
+    return TaskMix(
+        1, level=0, ring=0, sector=0, zone=0, lines=0, pattern=0, combination=0, side=0, inverted=0
+    )
 
 
 def _take_structure(rng: np.random.Generator, target: View, template: View) -> Task:
@@ -183,6 +187,18 @@ def _draw_combination(rng: np.random.Generator, place: _Place) -> Rule:
     return lambda view: view.masks[place.outer] & ~view.masks[place.inner]
 
 
+def _draw_side(rng: np.random.Generator, place: _Place) -> Rule:
+    left = bool(rng.random() < 0.5)
+
+    def cut(view: View) -> np.ndarray:
+        mask = view.masks[place.outer].copy()
+        middle = mask.shape[1] // 2
+        mask[:, slice(middle, None) if left else slice(None, middle)] = False
+        return mask
+
+    return cut
+
+
 _RULES: dict[str, Callable[[np.random.Generator, _Place], Rule]] = {
     "level": _draw_level,
     "ring": _draw_ring,
@@ -191,4 +207,5 @@ _RULES: dict[str, Callable[[np.random.Generator, _Place], Rule]] = {
     "lines": _draw_lines,
     "pattern": _draw_pattern,
     "combination": _draw_combination,
+    "side": _draw_side,
 }

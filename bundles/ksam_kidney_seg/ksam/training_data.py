@@ -37,6 +37,7 @@ class EpisodeSettings:
         geometry: arguments of `GeometryRange`; None for none.
         tasks_per_pair: structures asked of one pair (paper: 1).
         same_camera: share of pairs whose two pictures get the same change of appearance, 0..1.
+        same_patient: share of pairs from one patient, 0..1 (paper: 0).
         absent: share of targets that do not show the structure, 0..1.
         slices_per_case: slices of a volume that are used, None for all that show a structure.
         seed: same seed, same episodes.
@@ -51,6 +52,7 @@ class EpisodeSettings:
     geometry: Mapping[str, Any] | None = None
     tasks_per_pair: int = 1
     same_camera: float = 0.0
+    same_patient: float = 0.0
     absent: float = 0.1
     slices_per_case: int | None = None
     seed: int = 0
@@ -68,6 +70,7 @@ class EpisodeSettings:
             "episodes": self.episodes,
             "tasks_per_pair": self.tasks_per_pair,
             "same_camera": self.same_camera,
+            "same_patient": self.same_patient,
             "absent": self.absent,
             "seed": self.seed,
         }
