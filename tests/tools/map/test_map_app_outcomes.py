@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import runpy
 import sys
 
 import outcome
+import output_folder
 import pytest
 import run_case as run_case_module
 from run_case import run_case
@@ -103,6 +105,51 @@ def test_without_room_for_the_log_there_is_no_result(places, monkeypatch):
     assert found.exit_code == 13 and list_files(places[2]) == set()
 
 
+@pytest.mark.parametrize("stop", [OSError(errno.EISDIR, "Is a directory"), SystemExit(143)])
+def test_a_run_that_ends_while_results_move_leaves_none(places, monkeypatch, stop):
+    moves = []
+
+    def replace(source, target, real=os.replace):
+        moves.append(target)
+        if len(moves) == 2:
+            raise stop
+        real(source, target)
+
+    monkeypatch.setattr(output_folder.os, "replace", replace)
+    if isinstance(stop, SystemExit):
+        with pytest.raises(SystemExit):
+            run_case(*places, {})
+        assert list_files(places[2]) == set()
+        return
+    assert run_case(*places, {}).exit_code == 1
+    assert list_files(places[2]) == {"run.json"} and read_log(places)["files"] == []
+
+
+def test_what_a_killed_run_had_moved_goes_with_the_next(places):
+    """A kill takes nothing back: the plan stays, and names the files."""
+    run_case(*places, {})
+    (places[2] / "run.json").rename(places[2] / ".run.plan.json")
+    (places[2] / "mine.txt").write_text("of somebody else")
+    assert run_case(*places, {"act": "fault"}).exit_code == 1
+    assert list_files(places[2]) == {"run.json", "mine.txt"}
+
+
+def test_two_runs_do_not_share_an_output_folder(places):
+    with output_folder.staging(places[2]) as folder:
+        (folder / "half").write_text("half")
+        found = run_case(*places, {})
+        assert (found.exit_code, (folder / "half").read_text()) == (13, "half")
+        assert found.message.startswith("expected an output folder of its own, got one that another run")
+        assert not (places[2] / "run.json").exists()
+    assert run_case(*places, {}).exit_code == 0
+
+
+def test_a_refused_run_leaves_no_earlier_results_beside_its_log(places, tmp_path):
+    run_case(*places, {})
+    assert run_case(places[0], tmp_path / "none", places[2], {}).exit_code == 12
+    assert list_files(places[2]) == {"run.json"}
+
+
 def test_an_output_that_is_no_folder_is_refused(places):
     places[2].write_text("a file")
     found = run_case(*places, {})
@@ -111,6 +158,7 @@ def test_an_output_that_is_no_folder_is_refused(places):
 
 
 def test_an_output_in_the_input_is_refused_untouched(places):
+    (places[1] / "out").mkdir()
     found = run_case(places[0], places[1], places[1] / "out", {})
     assert found.exit_code == 14 and "expected an output outside the input" in found.message
     assert not list_files(places[1])
@@ -200,6 +248,33 @@ def test_the_command_takes_its_places_from_the_environment(places, monkeypatch, 
     monkeypatch.delenv("HOLOSCAN_INPUT_PATH")
     code, said = call(["--plain"], monkeypatch, capfd)
     assert (code, said) == (14, "error: bad setting: expected --input, got none: name a folder\n")
+
+
+@pytest.mark.parametrize("wrong", [["--inptu", "Kowalska"], ["--input"], ["Kowalska"]])
+def test_a_wrong_option_is_a_bad_setting_in_one_line(monkeypatch, capfd, wrong):
+    line = "expected the options that --help lists, got others: correct the command"
+    assert call(["--plain", *wrong], monkeypatch, capfd) == (14, f"error: bad setting: {line}\n")
+
+
+def test_an_open_quotation_in_the_settings_is_a_bad_setting(places, monkeypatch, capfd):
+    options = [
+        word for pair in zip(("--bundle", "--input", "--output"), places, strict=True) for word in pair
+    ]
+    code, said = call(options, monkeypatch, capfd, BUNDLE_SETTINGS="act='done")
+    line = "$BUNDLE_SETTINGS: expected words, got an open quotation: close it"
+    assert (code, said) == (14, f"error: bad setting: {line}\n")
+
+
+def test_an_sdk_that_does_not_start_is_a_fault_in_one_line(places, tmp_path, monkeypatch, capfd):
+    (tmp_path / "holoscan.py").write_text("raise ImportError('libcudart.so.13')", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "sdk_application", raising=False)
+    options = [
+        word for pair in zip(("--bundle", "--input", "--output"), places, strict=True) for word in pair
+    ]
+    code, said = call(options, monkeypatch, capfd)
+    assert code == 1 and said.startswith("error: fault: expected the MONAI Deploy App SDK to start, got ")
+    assert said.count("\n") == 1 and not places[2].exists()
 
 
 def test_codes_are_those_of_the_bundles_errors():

@@ -14,9 +14,9 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from outcome import BAD_SETTING, STATUS, Outcome, Refusal
+from outcome import BAD_SETTING, FAULT, STATUS, Outcome, Refusal
 from run_case import read_setting, run_case
 
 SETTINGS = "BUNDLE_SETTINGS"
@@ -26,8 +26,8 @@ SETTINGS = "BUNDLE_SETTINGS"
 def main(arguments: list[str]) -> int:
     """Run, and say in one line how it ended. Returns the exit code."""
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    options = parse(arguments)
     try:
+        options = parse(arguments)
         outcome = start(options, *read_options(options))
     except Refusal as error:
         outcome = Outcome(error.exit_code, STATUS[error.exit_code], str(error))
@@ -36,9 +36,21 @@ def main(arguments: list[str]) -> int:
     return outcome.exit_code
 
 
+class Parser(argparse.ArgumentParser):
+    """Refuses as everything else here: one line, exit code 14 and not argparse's 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises Refusal; what was written stays out of the line."""
+        raise Refusal(BAD_SETTING, "expected the options that --help lists, got others: correct the command")
+
+
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """The command line; what it leaves out is in the environment that the MAP specification names."""
-    parser = argparse.ArgumentParser(
+    """The command line; what it leaves out is in the environment that the MAP specification names.
+
+    Raises:
+        Refusal: other options.
+    """
+    parser = Parser(
         prog="app", description="Runs a bundle on the case of an input folder.", allow_abbrev=False
     )
     for name in ("bundle", "input", "output"):
@@ -58,7 +70,10 @@ def read_options(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     for name in ("bundle", "input", "output"):
         if getattr(options, name) is None:
             raise Refusal(BAD_SETTING, f"expected --{name}, got none: name a folder")
-    pairs = [*shlex.split(os.environ.get(SETTINGS, "")), *options.set]
+    try:
+        pairs = [*shlex.split(os.environ.get(SETTINGS, "")), *options.set]
+    except ValueError:
+        raise Refusal(BAD_SETTING, f"${SETTINGS}: expected words, got an open quotation: close it") from None
     return find_bundle(options.bundle.absolute()), dict(map(read_setting, pairs))
 
 
@@ -73,12 +88,15 @@ def find_bundle(folder: Path) -> Path:
 
 
 def start(options: argparse.Namespace, bundle: Path, settings: dict[str, Any]) -> Outcome:
-    """Under the SDK where it is installed, unless it is not wanted."""
+    """Under the SDK where it is installed, unless it is not wanted. Raises Refusal: it does not start."""
     if not options.plain and importlib.util.find_spec("holoscan") is None:
         print("the MONAI Deploy App SDK is not installed: running without it", file=sys.stderr)
     elif not options.plain:
-        from sdk_application import run_application
-
+        try:
+            from sdk_application import run_application
+        except ImportError as error:
+            message = f"expected the MONAI Deploy App SDK to start, got {type(error).__name__}: use --plain"
+            raise Refusal(FAULT, message) from error
         return run_application(bundle, options.input.absolute(), options.output.absolute(), settings)
     return run_case(bundle, options.input.absolute(), options.output.absolute(), settings)
 

@@ -15,8 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from bundle_run import Ran, read_bundle, run_bundle
-from outcome import BAD_INPUT, BAD_SETTING, DONE, EMPTY, STATUS, Outcome, Refusal, explain
-from output_folder import check_places, list_results, publish, staging, write_log
+from outcome import BAD_SETTING, DONE, EMPTY, STATUS, Outcome, Refusal, explain
+from output_folder import (
+    check_places,
+    check_sources,
+    list_results,
+    publish,
+    remove_earlier,
+    staging,
+    write_log,
+)
 from redact import Redactor, quiet_log
 from run_log import describe_bundle, describe_results, describe_run
 
@@ -33,22 +41,32 @@ def run_case(bundle_root: Path, input_dir: Path, output_dir: Path, settings: dic
     Returns:
         How it ended; nothing is raised but what ends the process anyway.
     """
+    try:
+        check_places(input_dir, output_dir)
+        with staging(output_dir) as folder:
+            return run_staged(bundle_root, input_dir, output_dir, folder, settings)
+    except Refusal as error:  # there is no place for a log either
+        return explain(error)
+
+
+def run_staged(
+    bundle_root: Path, input_dir: Path, output_dir: Path, folder: Path, settings: dict[str, Any]
+) -> Outcome:
+    """As `run_case`, in an output folder that is ours: results are made in `folder`, then published."""
     started, clock = datetime.now(timezone.utc).isoformat(timespec="seconds"), time.monotonic()
     redact = Redactor(input_dir)
     log: dict[str, Any] = {}
     try:
-        check_places(bundle_root, input_dir, output_dir)
-        if not input_dir.is_dir():
-            raise Refusal(BAD_INPUT, "expected an input folder, got no such folder: check its place")
-        with staging(output_dir) as folder:
-            bundle = read_bundle(bundle_root)
-            log |= describe_bundle(bundle)
-            with quiet_log(redact, bundle.package):
-                ran = run_bundle(bundle, input_dir, folder, settings)
-            names = list_results(folder)
-            log |= describe_results(ran.findings, folder, names)
-            outcome = judge(ran, redact)
-            outcome = replace(outcome, files=publish(folder, output_dir, names))
+        check_sources(bundle_root, input_dir)
+        bundle = read_bundle(bundle_root)
+        log |= describe_bundle(bundle)
+        with quiet_log(redact, bundle.package):
+            ran = run_bundle(bundle, input_dir, folder, settings)
+        names = list_results(folder)
+        results = describe_results(ran.findings, folder, names, redact)
+        outcome = judge(ran, redact)
+        outcome = replace(outcome, files=publish(folder, output_dir, names))
+        log |= results
     except Exception as error:
         if settings.get("verbose"):
             traceback.print_exc()
@@ -73,12 +91,9 @@ def save_log(output_dir: Path, log: dict[str, Any], outcome: Outcome) -> Outcome
     try:
         write_log(output_dir, log)
     except OSError as error:
-        if outcome.exit_code:
-            return outcome
-        for path in outcome.files:
-            with suppress(OSError):
-                path.unlink()
-        return explain(error)
+        with suppress(OSError):
+            remove_earlier(output_dir)
+        return replace(outcome, files=[]) if outcome.exit_code else explain(error)
     return outcome
 
 

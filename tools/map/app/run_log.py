@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import resource
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -56,10 +57,12 @@ def describe_bundle(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def describe_results(findings: list[Any], folder: Path, names: list[Path]) -> dict[str, Any]:
+def describe_results(
+    findings: list[Any], folder: Path, names: list[Path], redact: Callable[[str], str]
+) -> dict[str, Any]:
     """What was found, in which studies, and the files. A study is known by a part of its UID's hash."""
     return {
-        "findings": [{"headline": one.headline, "empty": one.empty} for one in findings],
+        "findings": [{"headline": redact(one.headline), "empty": one.empty} for one in findings],
         "studies": sorted({hash_study(folder / name) for name in names if name.suffix == ".dcm"}),
         "files": [name.as_posix() for name in names],
     }
