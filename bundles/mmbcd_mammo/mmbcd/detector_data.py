@@ -55,18 +55,19 @@ class DetectorMaterial:
     @cached_property
     def training(self) -> list[Entry]:
         """Raises InputError: see `load_datalist`; no lesion at all."""
-        return self._load("training")
+        return self.load("training")
 
     @cached_property
     def validation(self) -> list[Entry]:
         """Raises InputError: see `load_datalist`; no lesion at all."""
-        return self._load("validation")
+        return self.load("validation")
 
     def boxes_of(self, entry: Entry) -> tuple[Box, ...] | None:
         """Lesions in pixels of the picture; None where they are not known."""
         return () if self.lesions == "malignant" and not entry.malignant else entry.boxes
 
-    def _load(self, part: str) -> list[Entry]:
+    def load(self, part: str) -> list[Entry]:
+        """Mammograms of a part whose lesions are known. Raises InputError: as above."""
         entries = load_datalist(self.datalist, part)
         known = [entry for entry in entries if self.boxes_of(entry) is not None]
         if not any(self.boxes_of(entry) for entry in known):

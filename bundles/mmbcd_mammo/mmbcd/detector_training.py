@@ -73,9 +73,7 @@ class LesionRecall(Metric):
     """
 
     def __init__(self, breasts: Breasts, rois: int = K, iou: float = IOU, hit_iou: float = HIT_IOU) -> None:
-        if not 0 < hit_iou <= 1:
-            raise ConfigError(f"hit_iou: expected above 0 up to 1, got {hit_iou}: {HIT_IOU} is usual")
-        self.breasts, self.rois, self.iou, self.hit_iou = breasts, rois, iou, hit_iou
+        self.breasts, self.rois, self.iou, self.hit_iou = breasts, rois, iou, check_hit_iou(hit_iou)
         self.found: dict[int, list[int]] = {}
         super().__init__(metrics_result_mode="flatten")
 
@@ -100,9 +98,20 @@ class LesionRecall(Metric):
     def compute(self) -> dict[str, float]:
         """{"mean_recall", "recall_at_1", ..., "recall_at_K"}."""
         ranks = np.array([rank for row in _gather(self.found).values() for rank in row])
-        counts = sorted({2**power for power in range(self.rois.bit_length()) if 2**power < self.rois})
-        recalls = {f"recall_at_{count}": float((ranks < count).mean()) for count in (*counts, self.rois)}
+        recalls = {f"recall_at_{count}": float((ranks < count).mean()) for count in count_boxes(self.rois)}
         return {METRIC: float(np.mean(list(recalls.values()))), **recalls}
+
+
+def check_hit_iou(hit_iou: float) -> float:
+    """`hit_iou`. Raises ConfigError: outside 0..1."""
+    if not 0 < hit_iou <= 1:
+        raise ConfigError(f"hit_iou: expected above 0 up to 1, got {hit_iou}: {HIT_IOU} is usual")
+    return hit_iou
+
+
+def count_boxes(rois: int) -> list[int]:
+    """Numbers of boxes at which recall is told: 1, 2, 4 ... below K, and K."""
+    return [*(2**power for power in range(rois.bit_length()) if 2**power < rois), rois]
 
 
 def find_ranks(boxes_px: np.ndarray, lesions_px: np.ndarray, hit_iou: float = HIT_IOU) -> list[int]:
