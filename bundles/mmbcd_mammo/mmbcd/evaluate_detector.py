@@ -127,10 +127,9 @@ def format_recalls(content: dict[str, Any]) -> str:
     for count, recall in content["recall"].items():
         limits = "-" if recall["low"] is None else f"{recall['low']:.2f} to {recall['high']:.2f}"
         rows.append(f"| {count} | {recall['value']:.2f} | {limits} |")
-    told = (
-        f"{content['mammograms']} mammograms, {content['lesions']} lesions of {content['patients']} patients; "
-        f"found is an overlap (IoU) of {content['hit_iou']:g} or more."
-    )
+    counts = tuple(content[key] for key in ("mammograms", "lesions", "patients"))
+    told = "{} mammograms, {} lesions of {} patients; ".format(*counts)
+    told += f"found: an overlap (IoU) of {content['hit_iou']:g} or more."
     card = content["weights"]
     notes = [] if card["purpose"] == "clinical" else [NOT_CLINICAL.format(**card)]
     return "\n".join([*rows, "", told, *notes]) + "\n"
