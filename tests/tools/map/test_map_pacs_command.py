@@ -81,6 +81,12 @@ def test_what_identifies_the_patient_is_taken_out() -> None:
     assert remove_personal(text, header) == "cannot read *** *** *** in ***/***/***.dcm, 12.5 mm"
 
 
+def test_a_name_of_two_letters_is_taken_out_where_it_is_a_word() -> None:
+    header = Dataset()
+    header.PatientName = "Wu^Li"
+    assert remove_personal("WU: a clip of li_1, Li.dcm", header) == "***: a clip of li_1, ***.dcm"
+
+
 def test_short_and_missing_elements_take_nothing_out() -> None:
     header = Dataset()
     header.PatientID, header.PatientName = "1", ""

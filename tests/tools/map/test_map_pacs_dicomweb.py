@@ -56,6 +56,16 @@ def test_a_server_that_ignores_pages_is_asked_twice_and_not_for_ever(
     assert len(fake.requests) == 2
 
 
+def test_a_server_that_repeats_its_first_page_loses_no_study_silently(
+    fake: FakeServer, client: DicomWeb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pacs.dicomweb.PAGE", 1)
+    rows = [{"0020000D": {"Value": [study_uid(0)]}}]
+    monkeypatch.setattr("dicomweb_server._Handler._answer_json", lambda self, _: self._answer_rows(rows, 200))
+    with pytest.raises(StudyError, match="expected other rows after the first 1 of a search, got the same"):
+        client.find_studies("CT", TODAY)
+
+
 def test_the_search_asks_by_modality_and_date(fake: FakeServer, client: DicomWeb) -> None:
     fake.add(build_instance(2, 0, modality="MG"))
     assert [one.uid for one in client.find_studies("MG", TODAY)] == [study_uid(2)]

@@ -124,6 +124,22 @@ def test_images_after_the_results_are_reported_once_and_not_run(
     assert sum("images changed after its results" in line for line in said) == 1
 
 
+def test_images_that_come_while_results_wait_to_be_stored_are_reported(
+    pacs: FakeServer, tmp_path: Path, said: list[str]
+) -> None:
+    watcher = start(pacs, tmp_path, said)
+    pacs.refuse = True
+    watcher.try_cycle()
+    assert state_of(watcher) == "storing"
+    pacs.add(build_instance(0, 7))
+    pacs.refuse = False
+    for _ in range(3):
+        watcher.try_cycle()
+    row = watcher.state.get(study_uid(0))
+    assert len(runs(tmp_path)) == 1 and row is not None and (row.state, row.late) == ("done", 1)
+    assert sum("images changed after its results" in line for line in said) == 1
+
+
 def test_a_retried_study_is_run_again_without_its_own_results(
     pacs: FakeServer, tmp_path: Path, said: list[str]
 ) -> None:

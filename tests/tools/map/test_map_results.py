@@ -72,6 +72,26 @@ def test_a_change_makes_image_bill_and_archive_anew(context: Path, tmp_path: Pat
     assert Path(f"{stem}.bom.cdx.json").read_text() == "bill 2"
 
 
+def test_an_export_that_is_cut_short_leaves_no_archive(
+    context: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine()
+    archive = provide_image(engine, "toy:1", "base:1", context, tmp_path / "toy")
+    archive.unlink()
+
+    def cut(image: str, target: Path) -> None:
+        target.write_text("half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "export", cut)
+        with pytest.raises(KeyboardInterrupt):
+            provide_image(engine, "toy:1", "base:1", context, tmp_path / "toy")
+    assert not archive.exists()
+    assert provide_image(engine, "toy:1", "base:1", context, tmp_path / "toy").read_text() == "1"
+    assert not (tmp_path / "toy.part").exists()
+
+
 def test_a_file_that_was_removed_is_written_again_without_a_build(context: Path, tmp_path: Path) -> None:
     engine = Engine()
     provide_image(engine, "toy:1", "base:1", context, tmp_path / "toy").unlink()

@@ -30,12 +30,13 @@ def provide_image(engine: Engine, image: str, base: str, context: Path, stem: Pa
         stamp.unlink(missing_ok=True)
         say(f"building {image}")
         engine.build(image, context, {"BASE": base})
-    archive, bill = Path(f"{stem}.tar"), Path(f"{stem}.bom.cdx.json")
+    archive, bill, unproven = (Path(f"{stem}{end}") for end in (".tar", ".bom.cdx.json", ".part"))
     stem.parent.mkdir(parents=True, exist_ok=True)
     if not current or not bill.is_file():
         bill.write_text(engine.read(image, ["show", "bom"]), encoding="utf-8")
     if not current or not archive.is_file():
-        engine.export(image, archive)
+        engine.export(image, unproven)  # minutes: what is cut short must not be taken for the archive
+        unproven.replace(archive)
     shutil.copyfile(context / "opt/docs/weights.sha256", f"{stem}.weights.sha256")
     stamp.write_text(wanted, encoding="utf-8")
     return archive

@@ -125,6 +125,9 @@ def last_line(log: Path) -> str:
 def remove_personal(text: str, header: Dataset) -> str:
     """A line without UIDs and without what identifies the patient in the header of a source file."""
     words = {part for name in PERSONAL for part in re.split(r"[\^=\s]+", str(header.get(name) or ""))}
-    for word in sorted(filter(lambda word: len(word) > 2, words), key=len, reverse=True):
-        text = re.sub(re.escape(word), "***", text, flags=re.IGNORECASE)
+    for word in sorted(words, key=len, reverse=True):
+        if len(word) > 2:
+            text = re.sub(re.escape(word), "***", text, flags=re.IGNORECASE)
+        elif len(word) == 2 and word.isalpha():  # the name Li, not the letters in "clip"
+            text = re.sub(rf"\b{word}\b", "***", text, flags=re.IGNORECASE)
     return re.sub(r"\b[012](\.\d+){4,}\b", "***", text)

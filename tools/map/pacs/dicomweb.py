@@ -77,12 +77,21 @@ class DicomWeb:
         ]
 
     def _search(self, path: str, key: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
-        """All rows, page by page, until a page brings nothing new: a server may shorten or ignore pages."""
+        """All rows, page by page, until a page brings nothing new: a server may shorten pages, or send all.
+
+        Raises:
+            StudyError: the server keeps to the size of a page and sends the first one again.
+        """
         rows: dict[str, dict[str, Any]] = {}
         while True:
             page = self._ask(path, {**parameters, "limit": PAGE, "offset": len(rows)})
             fresh = {_uid(row, key): row for row in page}
             if fresh.keys() <= rows.keys():
+                if len(page) == PAGE:
+                    raise StudyError(
+                        f"expected other rows after the first {PAGE} of a search, got the same again: "
+                        "let the server page by offset"
+                    )
                 return list(rows.values())
             rows.update(fresh)
 

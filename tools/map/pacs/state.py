@@ -152,10 +152,12 @@ class State:
         """An attempt failed; the study waits for the next one, in the state it was in before."""
         self._set(row.key, state=row.state, attempts=attempts, next_try=next_try, reason=reason)
 
-    def finish(self, key: str, state: str, reason: str = "", instances: int | None = None) -> None:
+    def finish(
+        self, key: str, state: str, reason: str = "", instances: int | None = None, late: bool = False
+    ) -> None:
         """Done, skipped or parked. Of a parked study the UID stays, for --list and --retry."""
         kept = {} if state == PARKED else {"uid": None}
-        self._set(key, state=state, reason=reason, next_try=0, instances=instances, **kept)
+        self._set(key, state=state, reason=reason, next_try=0, instances=instances, late=int(late), **kept)
 
     def look(self, key: str, instances: int | None, late: bool) -> None:
         """A finished study was looked at again, because the server counts another number of instances."""

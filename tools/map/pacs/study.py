@@ -114,11 +114,11 @@ class StudyRunner:
         files = sorted((self.folder(key) / "output" / "dicom").glob("*.dcm"))
         return {str(read_header(path).get("SOPInstanceUID")): path for path in files}
 
-    def store(self, key: str, study_uid: str) -> tuple[int, int]:
+    def store(self, key: str, study_uid: str) -> tuple[int, Content]:
         """Store the results that the server does not have yet, then ask whether it has them.
 
         Returns:
-            Number of results, and of all instances of the study now.
+            Number of results, and what the server has of the study now.
 
         Raises:
             StudyError: some are not there.
@@ -134,7 +134,7 @@ class StudyRunner:
             raise StudyError(
                 f"expected {len(results)} results in the study, got {len(stored)} ({answer}): see its log"
             )
-        return len(results), len(content.present)
+        return len(results), content
 
     def remove(self, key: str) -> None:
         """Remove what is left of a study's work."""

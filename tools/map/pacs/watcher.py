@@ -23,6 +23,8 @@ from .study import StudyRunner
 LONGEST_WAIT_S = 3600.0
 """Longest time between two attempts at a study, in seconds."""
 
+LATE = "images changed after its results were made: not run again (see --retry)"
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -139,7 +141,7 @@ class Watcher:
             self._tell(row.key, "more images: waits until it is quiet")
             return
         if changed and not row.late:
-            self._tell(row.key, "images changed after its results were stored: not run again (see --retry)")
+            self._tell(row.key, LATE)
         self.state.look(row.key, len(content.present), changed)
 
     def advance(self, row: Row) -> None:
@@ -196,9 +198,12 @@ class Watcher:
             self.state.reopen(row.open_uid, time.time())
             self._tell(row.key, "its results are gone from the work folder: made again")
             return
-        results, instances = self.runner.store(row.key, row.open_uid)
-        self.state.finish(row.key, DONE, f"{results} results stored", instances)
+        results, content = self.runner.store(row.key, row.open_uid)
+        late = content.digest != row.content
+        self.state.finish(row.key, DONE, f"{results} results stored", len(content.present), late)
         self._tell(row.key, f"done, {results} results stored")
+        if late:
+            self._tell(row.key, LATE)
         self.runner.remove(row.key)
 
     def _fail(self, row: Row, reason: str) -> None:
