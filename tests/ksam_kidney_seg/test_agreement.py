@@ -39,6 +39,11 @@ def test_empty_answers_agree() -> None:
     assert expected_dice(count_overlaps(torch.zeros(2, 3, 3).bool())) == 1
 
 
+def test_overlaps_below_one_pixel_of_the_slice_count_as_they_are() -> None:
+    """Network pixels of a region are smaller than those of the slice: 2 of 3 of a quarter pixel each."""
+    assert expected_dice(0.25 * np.array([[2.0, 3.0]])) == pytest.approx(2 / 3)
+
+
 def test_an_unknown_average_is_refused() -> None:
     with pytest.raises(ConfigError, match="average: expected probability or logit, got 'median'"):
         combine(torch.zeros(2, 1, 1), "median")

@@ -1,5 +1,7 @@
 """Neighbouring slices help each other: cases of the toy network that can be followed by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from toy_prompts import SIZE, ToyNetwork, toy_masks, toy_slice, toy_task, toy_template
@@ -66,6 +68,23 @@ def test_neighbours_are_seen_in_the_frame_of_the_volume() -> None:
     assert network.encoded == 3  # two slices and the template: neighbours are not encoded again
 
 
+def test_what_is_smoothed_lies_at_one_place() -> None:
+    """The same square in a wide and in a narrow body: without a frame, one is made for both slices."""
+    wide, narrow = np.full((24, 24), -1000.0), np.full((24, 24), -1000.0)
+    wide[2:18, 2:18], narrow[2:12, 2:12] = 45.0, 45.0
+    for body in (wide, narrow):
+        body[4:10, 4:10] = -155.0
+    volume = np.stack([wide, narrow], axis=2)
+    task = replace(toy_task(), crop="body")
+    alone, smooth = (
+        KnowledgePromptInferer(task, consistency=settings).predict_volume(volume, ToyNetwork(), slice_mm=1.0)
+        for settings in ({"smooth_mm": 0.001}, {"smooth_mm": 5.0})
+    )
+    found = alone.labels[:10, :10] == 1
+    assert found[5:9, 5:9].all()
+    np.testing.assert_array_equal(smooth.labels[:10, :10] == 1, found)
+
+
 def test_a_structure_of_a_few_pixels_is_not_fed_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consistency, "MIN_AREA_PX", 7)
     assert find_dark(drifting(), {"neighbours": True}) == [0, 1, 2]
@@ -75,8 +94,10 @@ def test_slices_are_visited_outwards_from_the_templates() -> None:
     assert visiting_order(5, 2) == [(2, -1), (3, 2), (4, 3), (1, 2), (0, 1)]
     assert visiting_order(1, 0) == [(0, -1)]
     templates = [toy_template("a", 0.2), toy_template("b", 0.3), toy_template("c", 0.9)]
-    assert start_slice({"dark": templates}, 11) == 3
-    assert start_slice({"dark": [toy_template()]}, 11) == 5
+    places = [z / 10 for z in range(11)]
+    assert start_slice({"dark": templates}, places) == 3
+    assert start_slice({"dark": templates}, places[5:8]) == 0  # a region above the templates
+    assert start_slice({"dark": [toy_template()]}, places) == 5
 
 
 def test_certainty_is_the_dice_of_probabilities_and_mask() -> None:

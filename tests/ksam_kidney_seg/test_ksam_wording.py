@@ -70,6 +70,12 @@ def test_sides_are_said_with_their_shares():
     assert describe_found(picture(4, 1)) == []
 
 
+def test_a_structure_of_one_voxel_has_no_shares():
+    """0.0004 mL are written as 0.000 mL on both sides: half of nothing is not a share."""
+    tiny = {**row("artery", 0, 0), "voxels": 1, "right": {"voxels": 1, "volume_ml": 0.0}}
+    assert describe_found(ct(row(), tiny)) == ["Cortex: right 60.0 mL (60%), left 40.0 mL (40%)."]
+
+
 @pytest.mark.parametrize(("dice", "words"), [(0.86, "agree well"), (0.8, "differ"), (0.5, "contradict")])
 def test_sureness_follows_the_weakest_structure(dice, words):
     sentence = describe_sureness(ct(row(), row("artery", expected_dice=dice)))

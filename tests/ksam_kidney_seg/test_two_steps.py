@@ -1,5 +1,7 @@
 """Two steps with the toy network: its answers are known, so squares, merging and names can be checked."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -61,6 +63,21 @@ def test_a_volume_is_looked_at_in_steps_and_drawn_where_something_was_found() ->
     steady = KnowledgePromptInferer(task_of(DARK), consistency={"smooth_mm": 0.001})
     again = steady.predict_volume(voxels, ToyNetwork(), slice_mm=1.0)
     assert (again.labels == found.labels).mean() > 0.98  # its logits are clipped before they are smoothed
+
+
+def test_templates_of_a_region_are_chosen_by_the_place_in_the_whole_volume() -> None:
+    """Found in slices 1 and 2 of four, a third and two thirds up; the templates stand at 0 and at 0.6."""
+    task = task_of(DARK)
+    low, high = (
+        replace(task.templates[0], id=name, position=at) for name, at in (("low", 0.0), ("high", 0.6))
+    )
+    task = replace(task, templates=(low, high))
+    empty, image = draw([])[0], draw([(6, 6)])[0]
+    voxels = np.stack([empty, image, image, empty], axis=2)
+    for settings in (None, {"smooth_mm": 0.001}):
+        inferer = KnowledgePromptInferer(task, "position", 1, consistency=settings)
+        found = inferer.predict_volume(voxels, ToyNetwork(), slice_mm=1.0)
+        assert [used[0] for used in found.templates] == [(), ("high",), ("high",), ()]
 
 
 def test_nothing_found_is_an_empty_answer() -> None:

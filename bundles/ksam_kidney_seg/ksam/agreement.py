@@ -84,4 +84,4 @@ def expected_dice(overlaps: np.ndarray) -> float:
     if not len(overlaps):
         return float("nan")
     common, sizes = overlaps.T
-    return float(np.mean(np.where(sizes > 0, common / np.maximum(sizes, 1), 1.0)))
+    return float(np.mean(np.divide(common, sizes, out=np.ones_like(common), where=sizes > 0)))

@@ -15,10 +15,10 @@ from tqdm import tqdm
 
 from common.errors import ConfigError
 
-from .frame import Frame, build_frame
+from .frame import Frame
 from .postprocess import masks_from_logits
 from .predictor import Candidates, SquarePrediction, SquarePredictor
-from .templates import Task, Template, relative_position
+from .templates import Task, Template
 
 LOGIT_LIMIT = 8.0
 """Logits are clipped to this before smoothing (probability 0.9997): a sure slice shall not reach far."""
@@ -78,14 +78,15 @@ def certainty(logits: np.ndarray) -> float:
 def predict_squares(
     predictor: SquarePredictor,
     voxels: np.ndarray,
-    frame: Frame | None,
+    frame: Frame,
     task: Task,
     candidates: Candidates,
+    places: Sequence[float],
     consistency: Consistency,
     slice_mm: float | None = None,
     progress: bool = False,
-) -> Iterator[tuple[SquarePrediction, Frame]]:
-    """All slices of a volume from the lowest to the highest, once every slice was predicted.
+) -> Iterator[SquarePrediction]:
+    """Neighbouring slices from the lowest to the highest, once every slice was predicted.
 
     Slices are visited outwards from the one that the templates show (by their positions; the middle where
     they have none), so that what is fed back comes from the side of the template. Squares are kept in half
@@ -94,9 +95,10 @@ def predict_squares(
     Args:
         predictor: of the network.
         voxels: (R, C, Z) HU.
-        frame: of all slices; made anew for each slice where it is None.
-        task: window, crop and structures.
+        frame: of all slices: what is smoothed lies at one place.
+        task: window and structures.
         candidates: templates of each structure.
+        places: positions of the slices in the whole volume, 0 (inferior) to 1, ascending.
         consistency: what to do.
         slice_mm: distance of slices.
         progress: show a bar.
@@ -107,28 +109,26 @@ def predict_squares(
     sigma = consistency.sigma_slices(slice_mm)
     count = voxels.shape[2]
     squares: list[SquarePrediction | None] = [None] * count
-    frames: list[Frame | None] = [None] * count
     carried: dict[int, dict[str, Template]] = {}
-    start = start_slice(candidates, count)
+    start = start_slice(candidates, places)
     for z, before in tqdm(visiting_order(count, start), "slices", unit="slice", disable=not progress):
         image = voxels[:, :, z]
-        found = frame or build_frame(image, task.crop, predictor.network.image_size)
-        square = torch.from_numpy(found.to_network(image, task.window))[None]
+        square = torch.from_numpy(frame.to_network(image, task.window))[None]
         extra = {name: [template] for name, template in carried.get(before, {}).items()}
-        answer = predictor.predict(square, candidates, relative_position(z, count), extra)
+        answer = predictor.predict(square, candidates, places[z], extra)
         if consistency.neighbours:
-            shown = _carry(answer, found, image, task, consistency.accept, predictor, z)
+            shown = _carry(answer, frame, image, task, consistency.accept, predictor, z)
             carried = {start: carried.get(start, shown), z: shown}
-        squares[z], frames[z] = _shrink(answer), found
-    done = [square for square in squares if square is not None]
-    used_frames = [found for found in frames if found is not None]
-    yield from zip(_smooth(done, sigma), used_frames, strict=True)
+        squares[z] = _shrink(answer)
+    yield from _smooth([square for square in squares if square is not None], sigma)
 
 
-def start_slice(candidates: Candidates, count: int) -> int:
-    """The slice at the median of the templates' positions; the middle where none is known."""
+def start_slice(candidates: Candidates, places: Sequence[float]) -> int:
+    """The slice that lies next to the median of the templates' positions; the middle where none is known."""
     positions = [t.position for found in candidates.values() for t in found if t.position is not None]
-    return round(float(np.median(positions or [0.5])) * (count - 1))
+    if not positions:
+        return (len(places) - 1) // 2
+    return int(np.abs(np.asarray(places) - np.median(positions)).argmin())
 
 
 def visiting_order(count: int, start: int) -> list[tuple[int, int]]:

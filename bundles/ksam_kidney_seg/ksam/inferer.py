@@ -17,7 +17,7 @@ from common.errors import ConfigError, InputError
 
 from .consistency import Consistency, build_consistency, predict_squares
 from .eager import EagerNetwork, weights_version
-from .frame import Frame, build_frame
+from .frame import Frame, build_frame, build_volume_frame
 from .predictions import SlicePrediction, VolumePrediction, gather_volume, to_slice
 from .predictor import Candidates, PromptSettings, SquarePredictor
 from .prompt_cache import FeatureFiles, hash_settings, hash_weights
@@ -141,23 +141,52 @@ class KnowledgePromptInferer(Inferer):
 
         Args:
             voxels: (R, C, Z) HU, as `AxialView.voxels`.
-            network, frame, task: as in `predict_slice`.
+            network, task: as in `predict_slice`.
+            frame: of all slices; made by the task's crop where it is None.
             slice_mm: distance of slices; needed for smoothing only.
 
         Raises:
             InputError, ConfigError: as `predict_slice`.
         """
         check_volume(voxels)
-        if self._task(task).crop == "region":
-            yield from iterate_in_regions(self, voxels, network, self._task(task), frame, slice_mm)
+        task = self._task(task)
+        if task.crop == "region":
+            yield from iterate_in_regions(self, voxels, network, task, frame, slice_mm)
             return
+        frame = frame or build_volume_frame(
+            voxels, task.crop, self.predictor(network, task).network.image_size
+        )
+        places = [relative_position(z, voxels.shape[2]) for z in range(voxels.shape[2])]
+        yield from self.iterate_slices(voxels, network, frame, task, places, slice_mm)
+
+    def iterate_slices(
+        self,
+        voxels: np.ndarray,
+        network: nn.Module | PromptNetwork,
+        frame: Frame,
+        task: Task,
+        places: Sequence[float],
+        slice_mm: float | None = None,
+        progress: bool | None = None,
+    ) -> Iterator[SlicePrediction]:
+        """Segment neighbouring slices of a volume in one frame, from the lowest to the highest.
+
+        Args:
+            voxels: (r, c, Z) HU of these slices.
+            network, frame, task: as in `iterate_volume`; the task works in one step.
+            places: positions of these slices in the whole volume, 0 (inferior) to 1.
+            slice_mm: distance of slices; needed for smoothing only.
+            progress: show a bar; None: as the inferer does.
+
+        Raises:
+            InputError, ConfigError: as `predict_slice`.
+        """
+        progress = self.progress if progress is None else progress
         if self.consistency.is_on:
-            yield from self._iterate_consistent(voxels, network, frame, self._task(task), slice_mm)
+            yield from self._iterate_consistent(voxels, network, frame, task, places, slice_mm, progress)
             return
-        slices = tqdm(range(voxels.shape[2]), "slices", unit="slice", disable=not self.progress)
-        for z in slices:
-            place = relative_position(z, voxels.shape[2])
-            yield self.predict_slice(voxels[:, :, z], network, None, place, frame, task)
+        for z in tqdm(range(voxels.shape[2]), "slices", unit="slice", disable=not progress):
+            yield self.predict_slice(voxels[:, :, z], network, None, places[z], frame, task)
 
     def predict_volume(
         self,
@@ -176,15 +205,17 @@ class KnowledgePromptInferer(Inferer):
         self,
         voxels: np.ndarray,
         network: nn.Module | PromptNetwork,
-        frame: Frame | None,
+        frame: Frame,
         task: Task,
+        places: Sequence[float],
         slice_mm: float | None,
+        progress: bool,
     ) -> Iterator[SlicePrediction]:
         task.check_input("CT")
         predictor, candidates = self.predictor(network, task), candidates_of(task)
-        options = (self.consistency, slice_mm, self.progress)
-        for answer, found in predict_squares(predictor, voxels, frame, task, candidates, *options):
-            yield to_slice(answer, found, task.structures)
+        options = (places, self.consistency, slice_mm, progress)
+        for answer in predict_squares(predictor, voxels, frame, task, candidates, *options):
+            yield to_slice(answer, frame, task.structures)
 
     def predictor(self, network: nn.Module | PromptNetwork, task: Task) -> SquarePredictor:
         """What runs the network on squares; made anew when weights, window or folder change."""

@@ -86,22 +86,8 @@ def _iterate_region(
     slice_mm: float | None,
 ) -> Iterator[SlicePrediction]:
     """The slices of one region from the lowest to the highest."""
-    for answer in _answer_region(inferer, voxels, network, region, steps.inner, slice_mm):
+    part = voxels[:, :, region.slices.start : region.slices.stop]
+    places = [relative_position(z, voxels.shape[2]) for z in region.slices]
+    arguments = (part, network, region.frame, steps.inner, places, slice_mm)
+    for answer in inferer.iterate_slices(*arguments, progress=False):
         yield name_origins(answer, steps.origin)
-
-
-def _answer_region(
-    inferer: KnowledgePromptInferer,
-    voxels: np.ndarray,
-    network: Network,
-    region: Region,
-    inner: Task,
-    slice_mm: float | None,
-) -> Iterator[SlicePrediction]:
-    if inferer.consistency.is_on:
-        part = voxels[:, :, region.slices.start : region.slices.stop]
-        yield from inferer.iterate_volume(part, network, region.frame, inner, slice_mm)
-        return
-    for z in region.slices:
-        position = relative_position(z, voxels.shape[2])
-        yield inferer.predict_slice(voxels[:, :, z], network, None, position, region.frame, inner)

@@ -56,7 +56,12 @@ def describe_found(result: Mapping[str, Any]) -> list[str]:
         return ["The label map is empty. The examples may not suit this image: compare them below."]
     if result["kind"] == "picture":
         return [_describe_ratio(result["cup_to_disc"])] if result["cup_to_disc"] else []
-    return [_describe_sides(row) for row in result["structures"] if row["voxels"] and row["right"]]
+    return [_describe_sides(row) for row in result["structures"] if row["right"] and _has_volume(row)]
+
+
+def _has_volume(row: Mapping[str, Any]) -> bool:
+    """Whether the sides are more than 0.000 mL together: a voxel or two have no share worth a sentence."""
+    return bool(row["right"]["volume_ml"] + row["left"]["volume_ml"])
 
 
 def _describe_sides(row: Mapping[str, Any]) -> str:
