@@ -43,7 +43,20 @@ def test_flat_is_judged_by_the_tolerance():
     ],
 )
 def test_scores(name, expected):
-    np.testing.assert_allclose(AGGREGATIONS[name](describe_curves(CURVES)), expected, atol=1e-12)
+    np.testing.assert_allclose(
+        AGGREGATIONS[name](describe_curves(CURVES), np.ones((1, 6)))[0], expected, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("name", AGGREGATIONS)
+def test_counts_are_repetitions(name):
+    """A point that counts three times is three equal points; one that counts zero times is absent."""
+    counts = np.array([[1, 3, 0, 1, 2, 1], [0, 1, 2, 0, 0, 2.0]])
+    scores = AGGREGATIONS[name](describe_curves(CURVES), counts)
+    for row, score in zip(counts.astype(int), scores, strict=True):
+        repeated = describe_curves(np.repeat(CURVES, row, axis=0))
+        alone = AGGREGATIONS[name](repeated, np.ones((1, row.sum())))[0]
+        np.testing.assert_allclose(score, alone, atol=1e-12)
 
 
 def test_ties_go_to_the_higher_mean_curve():

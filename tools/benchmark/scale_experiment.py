@@ -44,6 +44,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--classifier", action="append", required=True, help="xNN=PATH/classifier.json")
     parser.add_argument("--split", choices=("dev", "test"), default="dev")
     parser.add_argument("--out", type=Path, required=True, help="folder for slides, features, tables, figure")
+    parser.add_argument("--seed", type=int, help="first seed (default: 2000 for dev, 3000 for test)")
     parser.add_argument("--slides", type=int, default=20, help="tissue slides (default 20)")
     parser.add_argument("--others", type=int, default=5, help="slides of every other kind (default 5)")
     parser.add_argument("--points", type=int, default=100, help="tissue points per slide (default 100)")
@@ -55,7 +56,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> None:
     """All cases under all classifiers. Raises BundleError."""
-    from experiment.material import AT_THE_END, list_cases
+    from experiment.material import AT_THE_END, FIRST_SEED, list_cases
     from experiment.runs import PAPER_MPP, Examination, build_subject
 
     from common.errors import ConfigError
@@ -79,7 +80,8 @@ def run(options: argparse.Namespace) -> None:
     )
     rows: list[dict[str, Any]] = []
     points: list[dict[str, Any]] = []
-    for case in list_cases(options.out / "slides", options.split, options.slides, options.others):
+    seed = FIRST_SEED[options.split] if options.seed is None else options.seed
+    for case in list_cases(options.out / "slides", seed, options.slides, options.others):
         for subject in subjects:
             if case.condition == AT_THE_END and subject.spec.training_mpp == PAPER_MPP:
                 continue  # the paper's set surrounds this truth

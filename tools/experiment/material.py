@@ -14,7 +14,7 @@ from phantoms.slides import NATIVE_MPP, build_slide
 from scale_selector.annotations import read_regions
 
 AT_THE_END = "truth at the end"
-FIRST_SEED = {"train": 1000, "dev": 2000, "test": 3000}
+FIRST_SEED = {"dev": 2000, "test": 3000}  # of the splits as they were first read
 
 
 @dataclass(frozen=True)
@@ -40,26 +40,25 @@ class Case:
         return [next((name for name, hit in hits if hit[row]), "") for row in range(len(xy_px))]
 
 
-def list_cases(folder: Path, split: str, slides: int, others: int) -> Iterator[Case]:
-    """All cases of a split; what is missing is generated first.
+def list_cases(folder: Path, seed: int, slides: int, others: int) -> Iterator[Case]:
+    """All cases from a seed on; what is missing is generated first.
 
     Args:
         folder: for the slides.
-        split: "dev" or "test".
+        seed: of the first slide of every kind; the next ones follow.
         slides: tissue slides with true metadata.
         others: slides each without metadata, with wrong metadata, with the truth at the end of the set,
             and of every other family.
     """
-    first = FIRST_SEED[split]
     for number in range(slides):
         metadata = ["full", "none", "wrong"] if number < others else ["full"]
-        cases = _write(folder, "tissue", first + number, metadata)
+        cases = _write(folder, "tissue", seed + number, metadata)
         yield from cases
         if number < others:
             yield replace(cases[0], condition=AT_THE_END)
     for family in ("foreign", "scale_free", "smooth"):
         for number in range(others):
-            yield from _write(folder, family, first + number, ["full"])
+            yield from _write(folder, family, seed + number, ["full"])
 
 
 def _write(folder: Path, family: str, seed: int, metadata: list[str]) -> list[Case]:

@@ -35,9 +35,6 @@ class Curves:
     shapes: np.ndarray
     prominence: np.ndarray
 
-    def take(self, rows: np.ndarray) -> Curves:
-        return Curves(self.values[rows], self.proposed[rows], self.shapes[rows], self.prominence[rows])
-
 
 def describe_curves(values: np.ndarray, flat_tolerance: float = FLAT_TOLERANCE) -> Curves:
     """Shape and prominence of each curve (P, N); N >= 2."""
@@ -56,41 +53,48 @@ def _prominence(curve: np.ndarray, peak: int) -> float:
     return float(curve[peak] - max(curve[:peak].min(), curve[peak + 1 :].min()))
 
 
-def vote(curves: Curves) -> np.ndarray:
+def vote(curves: Curves, counts: np.ndarray) -> np.ndarray:
     """Number of proposals per scale (paper: the slide's scale is the most proposed one)."""
-    return np.bincount(curves.proposed, minlength=curves.values.shape[1]).astype(float)
+    return counts @ _one_hot(curves)
 
 
-def interior_vote(curves: Curves) -> np.ndarray:
+def interior_vote(curves: Curves, counts: np.ndarray) -> np.ndarray:
     """Proposals of convex points only: an edge peak says where to look next, not where the optimum is."""
-    return vote(curves.take(curves.shapes == "convex"))
+    return vote(curves, counts * (curves.shapes == "convex"))
 
 
-def interior_median(curves: Curves) -> np.ndarray:
+def interior_median(curves: Curves, counts: np.ndarray) -> np.ndarray:
     """1 at the (lower) median proposal of the convex points."""
-    score = np.zeros(curves.values.shape[1])
-    inner = np.sort(curves.proposed[curves.shapes == "convex"])
-    if len(inner):
-        score[inner[(len(inner) - 1) // 2]] = 1.0
-    return score
+    below = interior_vote(curves, counts).cumsum(axis=1)
+    total = below[:, -1:]
+    first = (below > (total - 1) // 2).argmax(axis=1)
+    return np.eye(below.shape[1])[first] * (total > 0)
 
 
-def prominence_vote(curves: Curves) -> np.ndarray:
+def prominence_vote(curves: Curves, counts: np.ndarray) -> np.ndarray:
     """Proposals of convex points, each weighted by how far its peak stands out."""
-    inner = curves.take(curves.shapes == "convex")
-    return np.bincount(inner.proposed, weights=inner.prominence, minlength=curves.values.shape[1])
+    return interior_vote(curves, counts * curves.prominence)
 
 
-def mean_curve(curves: Curves) -> np.ndarray:
+def mean_curve(curves: Curves, counts: np.ndarray) -> np.ndarray:
     """The mean of all curves, shifted so that its lowest value is 0."""
-    mean = curves.values.mean(axis=0)
-    return mean - mean.min()
+    mean = _mean(curves, counts)
+    return mean - mean.min(axis=1, keepdims=True)
 
 
-AGGREGATIONS: dict[str, Callable[[Curves], np.ndarray]] = {
+def _one_hot(curves: Curves) -> np.ndarray:
+    return np.eye(curves.values.shape[1])[curves.proposed]
+
+
+def _mean(curves: Curves, counts: np.ndarray) -> np.ndarray:
+    return counts @ curves.values / counts.sum(axis=1, keepdims=True)
+
+
+AGGREGATIONS: dict[str, Callable[[Curves, np.ndarray], np.ndarray]] = {
     function.__name__: function
     for function in (vote, interior_vote, interior_median, prominence_vote, mean_curve)
 }
+"""Score of every scale, (R, N), from the curves of P points and how often each counts, (R, P)."""
 
 
 def check_aggregation(name: str) -> str:
@@ -101,15 +105,21 @@ def check_aggregation(name: str) -> str:
 
 
 def aggregate(curves: Curves, name: str) -> int | None:
-    """Index of the slide's scale, or None where no point has a say (e.g. no convex point).
+    """Index of the slide's scale, or None where no point has a say (e.g. no convex point)."""
+    chosen = int(_choose(curves, name, np.ones((1, len(curves.values))))[0])
+    return None if chosen < 0 else chosen
+
+
+def _choose(curves: Curves, name: str, counts: np.ndarray) -> np.ndarray:
+    """Index of the scale for every row of counts (R, P), -1 where no point has a say.
 
     Ties go to the scale where the mean curve is higher, then to the lower magnification.
     """
-    score = AGGREGATIONS[name](curves)
-    if score.max(initial=0.0) <= 0:
-        return None
-    tied = np.flatnonzero(np.isclose(score, score.max(), rtol=1e-9, atol=0))
-    return int(tied[curves.values.mean(axis=0)[tied].argmax()])
+    score = AGGREGATIONS[name](curves, counts)
+    top = score.max(axis=1, keepdims=True)
+    tied = np.isclose(score, top, rtol=1e-9, atol=0)
+    best = np.where(tied, _mean(curves, counts), -np.inf).argmax(axis=1)
+    return np.where(top[:, 0] > 0, best, -1)
 
 
 @dataclass(frozen=True)
@@ -131,8 +141,9 @@ def bootstrap(curves: Curves, name: str, rng: np.random.Generator, resamples: in
     """Percentile interval of the aggregated scale over points drawn with replacement."""
     count, scales = curves.values.shape
     rows = rng.integers(0, count, (resamples, count))
-    drawn = (aggregate(curves.take(sample), name) for sample in rows)
-    chosen = np.sort([index for index in drawn if index is not None]).astype(int)
+    counts = np.apply_along_axis(np.bincount, 1, rows, minlength=count).astype(float)
+    chosen = _choose(curves, name, counts)
+    chosen = chosen[chosen >= 0]
     shares = np.bincount(chosen, minlength=scales) / resamples
     if not len(chosen):
         return Bootstrap(resamples, shares, None, None)
