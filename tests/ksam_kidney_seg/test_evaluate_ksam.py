@@ -101,6 +101,15 @@ def test_volumes_are_scored_as_a_whole_in_millimetres(tmp_path: Path) -> None:
     assert ball["dice_interval"] is None and ball["false_alarms"] == 0
 
 
+def test_slices_that_help_each_other_are_evaluated_and_recorded(tmp_path: Path) -> None:
+    """Smoothing needs the distance of slices, which is read even where no distances are measured."""
+    arguments = {"datalist": draw_volumes(tmp_path / "data"), "templates": 2, "hd95": False}
+    assert "consistency" not in evaluate(tmp_path, **arguments)["settings"]
+    result = evaluate(tmp_path, **arguments, consistency={"smooth_mm": 2.0})
+    assert result["settings"]["consistency"]["smooth_mm"] == 2
+    assert result["structures"]["ball"]["dice"] > 0.9
+
+
 def test_training_patients_are_refused_without_their_names(tmp_path: Path) -> None:
     path = draw_datalist(tmp_path / "data", counts=(2, 0, 1))
     network = build_toy()

@@ -29,6 +29,7 @@ SCORES = [
     score("b", "t2", 0.4, case="b2"),
     score("a", "ensemble", 0.95),
     score("b", "ensemble", 0.85),
+    score("b", "ensemble", 0.65, case="b2"),
     score("a", "t1", NAN, "cup", true=0, hd95=NAN),
     score("b", "t1", 0.5, "cup"),
 ]
@@ -47,7 +48,7 @@ def test_summary_by_hand() -> None:
     assert disc["templates"] == {"t1": pytest.approx(0.8), "t2": pytest.approx(0.55)}
     assert disc["dice"] == pytest.approx(0.675) and disc["dice_sd"] == pytest.approx(0.25 / np.sqrt(2))
     assert disc["dice_interval"] == [pytest.approx(0.55), pytest.approx(0.8)]  # patient b or a alone
-    assert disc["ensemble_dice"] == pytest.approx(0.9) and disc["hd95"] == 2.0
+    assert disc["ensemble_dice"] == pytest.approx((0.95 + 0.75) / 2) and disc["hd95"] == 2.0
     assert (disc["patients"], disc["cases"], disc["missed"], disc["false_alarms"]) == (2, 3, 1, 0)
     assert (cup["dice"], cup["patients"], cup["cases"], cup["false_alarms"]) == (0.5, 1, 1, 1)
     assert np.isnan(cup["dice_sd"]) and cup["dice_interval"] is None
@@ -68,9 +69,9 @@ def test_formats() -> None:
     table = format_markdown(rows, "px", 2)
     head = "| structure | Dice | sd over templates | 95 % interval | HD95 (px) | Dice of the ensemble |"
     assert table.splitlines()[0] == f"{head} patients |"
-    assert table.splitlines()[2].startswith("| disc | 0.675 | 0.177 | 0.550 to 0.800 | 2.00 | 0.900 | 2 |")
+    assert table.splitlines()[2].startswith("| disc | 0.675 | 0.177 | 0.550 to 0.800 | 2.00 | 0.850 | 2 |")
     assert "| cup | 0.500 | - | - to - |" in table and "Each of 2 templates" in table
     alone = [row for row in SCORES if row.template == "t1"]
     assert "ensemble" not in format_markdown(summarize(alone, ["disc"], 100, 0), "mm", 1)
     lines = list(csv.DictReader(io.StringIO(format_csv(SCORES))))
-    assert lines[0]["dice"] == "0.900000" and lines[3]["hd95"] == "" and lines[8]["structure"] == "cup"
+    assert lines[0]["dice"] == "0.900000" and lines[3]["hd95"] == "" and lines[9]["structure"] == "cup"

@@ -20,7 +20,7 @@ from ksam.monai_label import LabelInferer, ReadCt, ReportNumbers, list_prompts
 from ksam.own_template import find_own_labels
 from ksam.pipeline import SegmentationPipeline, build_dataset
 from ksam.prompts import save_task
-from ksam.segmenter import TaskSegmenter
+from ksam.task_segmenter import TaskSegmenter
 
 STRUCTURES = [
     {"value": 0, "name": "background", "code": None, "color": [0, 0, 0]},

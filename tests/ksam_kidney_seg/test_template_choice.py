@@ -42,6 +42,27 @@ def test_task_of_training_patients(tmp_path: Path) -> None:
     assert all(t.masks["cup"].sum() < t.masks["disc"].sum() for t in task.templates)
 
 
+def test_templates_of_folders_with_files_of_one_name(tmp_path: Path) -> None:
+    """As KiTS23: case_00000/imaging.nii.gz, case_00001/imaging.nii.gz; all pictures have slice 0."""
+    cases = read_training(tmp_path / "d", 3)
+    moved = []
+    for number, case in enumerate(cases):
+        folder = tmp_path / f"case_0000{number}"
+        folder.mkdir()
+        for kind, file in (("image", case.image), ("label", case.label)):
+            moved.append(file.rename(folder / f"{kind}{file.suffix}"))
+    rows = [
+        {"image": str(image), "label": str(label), "patient": case.patient}
+        for case, image, label in zip(cases, moved[::2], moved[1::2], strict=True)
+    ]
+    (path,) = (tmp_path / "d").glob("*.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"training": rows}))
+    moved_cases = load_datalist(path, "training")
+    assert [case.name for case in moved_cases] == [f"case_0000{number}/image" for number in range(3)]
+    ids = {template.id for template in draw_task(moved_cases, 3, 0).templates}
+    assert ids == {f"case_0000{number}_image_0" for number in range(3)}
+
+
 def test_a_structure_that_few_cases_show(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     cases = read_training(tmp_path / "d")
     for case in cases[1:]:  # only the first case keeps its cup

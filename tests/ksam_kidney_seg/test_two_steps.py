@@ -9,9 +9,9 @@ from toy_ksam import build_toy
 from toy_prompts import DARK, LIGHT, WINDOW, ToyNetwork
 
 from common.errors import ConfigError
+from ksam.bank_segmenter import BankSegmenter
 from ksam.inferer import KnowledgePromptInferer
 from ksam.predictions import merge_regions
-from ksam.segmenter import BankSegmenter
 from ksam.structures import Structure
 from ksam.templates import Task, Template
 

@@ -46,6 +46,16 @@ def build_toy(delta: str | None = None, seed: int = 0, **options: Any) -> KSam:
     return network.eval()
 
 
+def build_banked(structures: int = 2) -> KSam:
+    """A small KSAM with one picture that serves all structures: "dark", "light", "third"."""
+    network = build_toy()
+    image = torch.full((structures, 1, 3, SIZE_PX, SIZE_PX), 90.0)
+    masks = torch.zeros(structures, 1, 1, SIZE_PX, SIZE_PX)
+    masks[..., 4:20, 4:20] = 1
+    network.set_bank(image, masks, ("dark", "light", "third")[:structures])
+    return network.eval()
+
+
 class ColourNetwork(KSam):
     """Finds what is at least as bright as the darkest tenth of what the template's mask covers."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from toy_mammo import make_boxes, write_boxes
 from toy_segmenter import body_template, ct_task, segmenter_of
 
-from ksam.segmenter import TaskSegmenter
+from ksam.task_segmenter import TaskSegmenter
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "tools" / "map" / "app"

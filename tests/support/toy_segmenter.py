@@ -13,7 +13,7 @@ from toy_prompts import DARK, LIGHT, ToyNetwork, toy_masks, toy_slice
 from common.networks.card import WeightsCard
 from ksam.frame import Window
 from ksam.inferer import KnowledgePromptInferer
-from ksam.segmenter import TaskSegmenter
+from ksam.task_segmenter import TaskSegmenter
 from ksam.templates import Task, Template
 
 SLICES = 5

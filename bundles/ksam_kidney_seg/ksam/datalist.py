@@ -14,20 +14,23 @@ lists every other value that may occur.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from common.errors import ConfigError, InputError
+from common.io.cases import stem, unique_names
 from common.io.ct_volume import read_ct
 from common.io.photographs import read_rgb
 from common.training.datalist import PARTS, check_apart, read_datalist_json
 
 from .datalist_header import Header, read_header
 from .label_maps import read_label_map
+from .templates import relative_position
 
 _KEYS = ("name", "modality", "licence", "structures", "background", "window", "crop", *PARTS)
 
@@ -56,6 +59,7 @@ class Case:
         label: its label map.
         patient: pseudonym; the same for every image of one person.
         series: SeriesInstanceUID inside a DICOM folder, None where one series stands there.
+        name: of the image's file, with its folder where others have the same; unique in its part.
     """
 
     header: Header
@@ -63,6 +67,7 @@ class Case:
     label: Path
     patient: str
     series: str | None = None
+    name: str = ""
 
     @property
     def key(self) -> str:
@@ -81,7 +86,7 @@ class Case:
         image, labels = self._read_picture() if self.header.modality == "picture" else self._read_volume()
         self._check_values(labels)
         for index in range(labels.shape[2]) if only is None else sorted(only):
-            position = index / (labels.shape[2] - 1) if labels.shape[2] > 1 else 0.5
+            position = relative_position(index, labels.shape[2])
             yield LabelledSlice(image[:, :, index], self._masks(labels[:, :, index]), position)
 
     def _read_picture(self) -> tuple[np.ndarray, np.ndarray]:
@@ -149,7 +154,18 @@ def _read_part(entries: Any, header: Header, path: Path, part: str) -> list[Case
         raise InputError(
             f"{path.name}: expected a list under '{part}', got {type(entries).__name__}: correct it"
         )
-    return [_read_case(entry, header, path) for entry in entries]
+    return _name_cases([_read_case(entry, header, path) for entry in entries])
+
+
+def _name_cases(cases: Sequence[Case]) -> list[Case]:
+    """KiTS23 and others keep case_00000/imaging.nii.gz, case_00001/imaging.nii.gz ..."""
+    short = [stem(case.image) for case in cases]
+    common = Counter(short)
+    names = [
+        name if common[name] == 1 else f"{case.image.parent.name}/{name}"
+        for case, name in zip(cases, short, strict=True)
+    ]
+    return [replace(case, name=name) for case, name in zip(cases, unique_names(names), strict=True)]
 
 
 def _read_case(entry: Any, header: Header, path: Path) -> Case:

@@ -17,10 +17,12 @@ from common.errors import ConfigError, InputError
 from common.io.ct_volume import read_ct
 from common.io.files import write_json, write_text
 from common.report.score_figures import plot_scores
+from common.report.wording import weights_note
 from common.training.datalist import PARTS, hash_patient
 
 from .datalist import Case, LabelledSlice, load_datalist
 from .delta_writer import read_training_patients
+from .descriptions import describe_network
 from .engines import build_ksam_engines
 from .evaluation_table import ENSEMBLE, MEAN, arrange, format_csv, format_markdown, summarize
 from .frame import Frame
@@ -30,13 +32,11 @@ from .material import frame_case
 from .prompts import load_task
 from .remembered import RememberedNetwork
 from .scores import Score, measure
-from .segmenter import describe_network
 from .structures import mask_of
 from .template_choice import choose_structures, draw_task, restrict_task, single_template_tasks
 from .templates import Task
 
 KEPT_BYTES = 2 * 2**30
-NOT_CLINICAL = "{name}: {purpose} weights, not for diagnosis"
 logger = logging.getLogger(__name__)
 
 
@@ -186,22 +186,24 @@ class CaseEvaluator:
         """Every structure with every template."""
         entries = list(case.slices())
         frame = frame_case(entries, self.material.task.crop, self.network.image_size)
-        spacing = read_spacing(case) if self.hd95 else None
+        spacing = read_spacing(case) if self.hd95 or self.inferer.consistency.is_on else None
         for template, task in tasks.items():
-            labels = self._segment(entries, frame, task)
+            labels = self._segment(entries, frame, task, None if spacing is None else spacing[2])
             for structure in task.structures:
                 truth = stack_truth(entries, structure.name)
                 predicted = mask_of(labels, structure, task.structures)
                 dice, distance = measure(predicted, truth, spacing, self.hd95)
                 sizes = int(predicted.sum()), int(truth.sum())
-                yield Score(case.patient, case.image.name, structure.name, template, dice, distance, *sizes)
+                yield Score(case.patient, case.name, structure.name, template, dice, distance, *sizes)
 
-    def _segment(self, entries: Sequence[LabelledSlice], frame: Frame, task: Task) -> np.ndarray:
+    def _segment(
+        self, entries: Sequence[LabelledSlice], frame: Frame, task: Task, slice_mm: float | None
+    ) -> np.ndarray:
         """Label map (r, c) of a picture or (R, C, Z) of a volume, as inference makes it."""
         if task.modality == "picture":
             return self.inferer.predict_slice(entries[0].image, self.engine, frame=frame, task=task).labels()
         voxels = np.stack([entry.image for entry in entries], axis=2)
-        return self.inferer.predict_volume(voxels, self.engine, frame, task).labels
+        return self.inferer.predict_volume(voxels, self.engine, frame, task, slice_mm).labels
 
     def _describe(self, rows: Mapping[str, Any], tasks: Mapping[str, Task]) -> dict[str, Any]:
         material, task = self.material, self.material.task
@@ -223,9 +225,7 @@ class CaseEvaluator:
             "structures": dict(rows),
             "hd95_unit": self._unit,
             "settings": {
-                "retrieval": self.inferer.settings.retrieval,
-                "templates": self.inferer.settings.templates,
-                "average": self.inferer.settings.average,
+                **self.inferer.describe(),
                 "bootstrap": self.bootstrap,
                 "seed": self.seed,
                 "allow_training_patients": self.allow_training_patients,
@@ -234,7 +234,8 @@ class CaseEvaluator:
 
     def _write(self, content: dict[str, Any], scores: Sequence[Score], rows: Mapping[str, Any]) -> None:
         card, task = self.network.card, self.material.task
-        note = NOT_CLINICAL.format(name=card.name, purpose=card.purpose) if card.purpose != "clinical" else ""
+        warning = weights_note(card.as_json())
+        note = f"{card.name}: {warning}" if warning else ""
         table = format_markdown(rows, self._unit, len(task.templates))
         groups = [
             (structure.name, structure.color, arrange(scores, structure.name, "dice")[0])

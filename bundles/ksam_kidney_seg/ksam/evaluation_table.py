@@ -16,18 +16,21 @@ ENSEMBLE = "ensemble"
 MEAN = "mean"
 
 
-def arrange(scores: Sequence[Score], structure: str, measure: str) -> tuple[np.ndarray, list[str], list[str]]:
+def arrange(
+    scores: Sequence[Score], structure: str, measure: str, ensemble: bool = False
+) -> tuple[np.ndarray, list[str], list[str]]:
     """The values of one structure by patient and template; cases of one patient are averaged.
 
     Args:
         scores: all.
         structure: name.
         measure: "dice" or "hd95".
+        ensemble: those of all templates together, instead of those of each by itself.
 
     Returns:
         (P, T) with NaN where there is nothing to measure, the P patients, the T templates.
     """
-    own = [score for score in scores if score.structure == structure and score.template != ENSEMBLE]
+    own = [row for row in scores if row.structure == structure and (row.template == ENSEMBLE) == ensemble]
     patients = sorted({score.patient for score in own})
     templates = sorted({score.template for score in own})
     found: dict[tuple[str, str], list[float]] = {}
@@ -72,16 +75,16 @@ def summarize(
 def _summarize_structure(scores: Sequence[Score], name: str, times: int, seed: int) -> dict[str, Any]:
     dice, _, templates = arrange(scores, name, "dice")
     hd95, _, _ = arrange(scores, name, "hd95")
+    together, _, _ = arrange(scores, name, "dice", ensemble=True)
     per_template = {t: _mean(dice[:, place]) for place, t in enumerate(templates)}
-    own = [score for score in scores if score.structure == name]
-    single = [score for score in own if score.template != ENSEMBLE]
+    single = [score for score in scores if score.structure == name and score.template != ENSEMBLE]
     return {
         "dice": _mean(list(per_template.values())),
         "dice_sd": _spread(list(per_template.values())),
         "dice_interval": bootstrap_interval(np.array([_mean(row) for row in dice]), times, seed),
         "hd95": _mean([_mean(hd95[:, place]) for place in range(len(templates))]),
         "hd95_interval": bootstrap_interval(np.array([_mean(row) for row in hd95]), times, seed),
-        "ensemble_dice": _mean([score.dice for score in own if score.template == ENSEMBLE]),
+        "ensemble_dice": _mean(together.ravel()),
         "templates": per_template,
         "patients": int(sum(np.isfinite(row).any() for row in dice)),
         "cases": len({score.case for score in single if score.true}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +216,11 @@ class KnowledgePromptInferer(Inferer):
         options = (places, self.consistency, slice_mm, progress)
         for answer in predict_squares(predictor, voxels, frame, task, candidates, *options):
             yield to_slice(answer, frame, task.structures)
+
+    def describe(self) -> dict[str, Any]:
+        """What a result says about retrieval, averaging and, where it is on, consistency."""
+        settings = asdict(self.settings)
+        return settings | ({"consistency": asdict(self.consistency)} if self.consistency.is_on else {})
 
     def predictor(self, network: nn.Module | PromptNetwork, task: Task) -> SquarePredictor:
         """What runs the network on squares; made anew when weights, window or folder change."""

@@ -28,8 +28,8 @@ from .network import KSam
 from .own_template import MAX_OWN, build_own_task, find_own_labels
 from .pipeline import Image, postprocess, predict, preprocess, read
 from .prompts import list_tasks, load_task
-from .segmenter import TaskSegmenter
 from .structures import read_structures
+from .task_segmenter import TaskSegmenter
 from .templates import Task
 
 OWN = "own"

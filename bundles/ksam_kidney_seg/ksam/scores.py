@@ -18,7 +18,7 @@ class Score(NamedTuple):
 
     Attributes:
         patient: pseudonym.
-        case: file name of the image.
+        case: name of the image, see `datalist.Case`.
         structure: name.
         template: id, or "ensemble".
         dice: 0..1; NaN where the case does not show the structure.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CARD = "weights.json"  # extra file inside `model.ts`
 
 
-class BankSegmenter(nn.Module):
+class BankNetwork(nn.Module):
     """Picture in, logits of all structures out; the templates' features are buffers.
 
     Args:
@@ -58,7 +58,7 @@ class FixedPosition(nn.Module):
 
 
 class ScriptedBank(nn.Module):
-    """What `torch.jit.script` sees of a KSAM: the traced `BankSegmenter`.
+    """What `torch.jit.script` sees of a KSAM: the traced `BankNetwork`.
 
     Args:
         network: with a bank.
@@ -79,7 +79,7 @@ def trace_bank(network: KSam) -> torch.jit.ScriptModule:
 
     It is traced because segment_anything's encoder cannot be scripted.
     """
-    segmenter = BankSegmenter(network).cpu().eval()
+    segmenter = BankNetwork(network).cpu().eval()
     example = torch.rand(2, 3, network.image_size, network.image_size) * 255
     with torch.no_grad(), warnings.catch_warnings():
         # sizes are constants on purpose, and MONAI still speaks TorchScript

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -184,7 +183,7 @@ def _in_random_order(cases: Sequence[Case], seed: int) -> list[Case]:
 def _make_template(case: Case, place: int, names: Sequence[str]) -> Template:
     (entry,) = case.slices([place])
     return Template(
-        id=f"{slug(Path(case.image).stem.partition('.')[0])}_{place}",
+        id=f"{slug(case.name)}_{place}",
         image=entry.image,
         masks={name: entry.masks[name] for name in names if entry.masks[name].any()},
         position=entry.position if case.header.modality == "CT" else None,

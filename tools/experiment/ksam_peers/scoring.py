@@ -93,7 +93,7 @@ def _score(
         predicted = mask_of(labels, structure, task.structures)
         values = measure(predicted, truth, spacing, hd95)
         sizes = int(predicted.sum()), int(truth.sum())
-        scores.append(Score(case.patient, case.image.name, structure.name, answer, *values, *sizes))
+        scores.append(Score(case.patient, case.name, structure.name, answer, *values, *sizes))
     return scores
 
 
