@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 from fastapi import Request, Response
+from fastapi.middleware import Middleware
 from fastapi.responses import JSONResponse
-from monailabel.app import app
+from guard import find_refusal, limit_origins
 from monailabel.interfaces.exception import ImageNotFoundException, MONAILabelException
 from monailabel.interfaces.utils.app import app_instance
 from monailabel.tasks.infer.bundle import BundleInferTask
+from starlette.middleware.base import BaseHTTPMiddleware
+
+with redirect_stdout(io.StringIO()):  # it says that all origins are allowed, which ends below
+    from monailabel.app import app
 
 logger = logging.getLogger("label")
+NAMED = json.loads(os.environ["LABEL_ORIGINS"])
+"""From serve.py; with MONAI Label's own setting, MONAI_LABEL_CORS_ORIGINS, version 0.8.5 does not start."""
 
 
-@app.middleware("http")
 async def answer_refusals(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
-    """A refusal becomes status 422 (404: no such model, image or label) with its line as "detail"."""
+    """A refusal becomes status 422 (403: not allowed; 404: no such image ...) with its line as "detail"."""
+    query, path = request.query_params, request.url.path
+    refused = find_refusal(request.method, path, query, request.headers, NAMED)
+    if refused:
+        logger.warning("%s", refused[1])
+        return JSONResponse({"detail": refused[1]}, refused[0])
     try:
-        if "/infer/" in request.url.path:
-            check_image(request.query_params.get("image", ""))
+        if "/infer/" in path:
+            check_image(query.get("image", ""))
         return await proceed(request)
     except Exception as error:
         status, line = explain(error)
@@ -68,4 +81,7 @@ def correct_labels(tasks: dict[str, Any]) -> None:
             task.labels = {row["name"]: row["value"] for row in rows if row["name"] != "background"}
 
 
+limit_origins(app, NAMED)
+# innermost: a page that may ask can read its refusals, too
+app.user_middleware.append(Middleware(BaseHTTPMiddleware, dispatch=answer_refusals))
 correct_labels(app_instance()._infers)

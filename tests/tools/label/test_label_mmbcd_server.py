@@ -89,6 +89,22 @@ def test_a_single_file_is_read_as_a_study_of_one_view(served):
     assert [row["name"] for row in infer(served, "R_CC").json()["result"]["images"]] == ["R CC"]
 
 
+def test_other_pages_and_changes_of_the_weights_are_refused(served):
+    weights = (BUNDLE / "models" / "model.pt").stat()
+    foreign = requests.get(f"{served.url}/info/", headers={"Origin": "https://evil.example"}, timeout=60)
+    assert foreign.status_code == 403 and "access-control-allow-origin" not in foreign.headers
+    assert (
+        requests.get(f"{served.url}/info/", headers={"Host": "evil.example"}, timeout=60).status_code == 403
+    )
+    local = requests.get(f"{served.url}/info/", headers={"Origin": "http://localhost:3000"}, timeout=60)
+    assert local.ok and local.headers["access-control-allow-origin"] == "http://localhost:3000"
+    address = f"{served.url}/model/{MODEL}"
+    upload = {"file": ("model.pt", b"other weights")}
+    for answer in (requests.delete(address, timeout=60), requests.put(address, files=upload, timeout=60)):
+        assert answer.status_code == 403 and "expected no change of images" in answer.json()["detail"]
+    assert (BUNDLE / "models" / "model.pt").stat() == weights
+
+
 def test_refusals_are_one_line(served):
     answer = infer(served, "broken")
     assert answer.status_code == 422 and "broken.zip" in answer.json()["detail"], answer.text

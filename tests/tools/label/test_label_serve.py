@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 from pathlib import Path
 
 import environment
@@ -59,27 +60,57 @@ def test_refusals_end_with_one_line(tmp_path, capsys):
     assert capsys.readouterr().err.startswith("error: expected one of ksam_kidney_seg")
 
 
-def test_app_holds_the_bundle_under_the_name_that_tells_its_task(bundle, tmp_path, monkeypatch):
-    monkeypatch.setattr(serve, "CACHE", tmp_path / "cache")
+def test_app_holds_the_bundle_under_the_name_that_tells_its_task(bundle, tmp_path):
     shipped = tmp_path / "env" / "monailabel" / "sample-apps" / "monaibundle"
     shipped.mkdir(parents=True)
     (shipped / "main.py").write_text("# shipped")
-    app = serve.build_app(bundle, tmp_path / "env" / "bin" / "python")
+    app = tmp_path / "app"
+    serve.build_app(bundle, tmp_path / "env" / "bin" / "python", app)
     assert (app / "model" / "ksam_kidney_segmentation").resolve() == bundle
     assert (app / "main.py").read_text() == "# shipped"
     assert serve.SERVINGS["mmbcd_mammo"].model.endswith("_classification")
 
 
-def test_slides_get_our_app(tmp_path, monkeypatch):
-    monkeypatch.setattr(serve, "CACHE", tmp_path / "cache")
-    app = serve.build_app(tmp_path / "wsi_scale_selector", tmp_path / "env" / "bin" / "python")
+def test_slides_get_our_app(tmp_path):
+    app = tmp_path / "app"
+    serve.build_app(tmp_path / "wsi_scale_selector", tmp_path / "env" / "bin" / "python", app)
     assert "SlideApp" in (app / "main.py").read_text()
 
 
 def test_server_keeps_its_files_in_a_folder_of_its_own(tmp_path):
-    found = serve.build_environ(serve.SERVINGS["mmbcd_mammo"], tmp_path)
+    options = serve.parse(["mmbcd_mammo", "--studies", str(tmp_path), "--port", "8123"])
+    found = serve.build_environ(Path("mmbcd_mammo"), options, tmp_path)
     assert found["TMPDIR"] == str(tmp_path) and found["MONAI_LABEL_SESSION_PATH"].startswith(str(tmp_path))
     assert "*.dcm" in json.loads(found["MONAI_LABEL_DATASTORE_FILE_EXT"])
+
+
+def test_only_this_machines_pages_and_named_ones_are_allowed(tmp_path):
+    options = serve.parse(["mmbcd_mammo", "--studies", str(tmp_path), "--origin", "https://ohif.example"])
+    serve.check_origins(options.origin)
+    found = serve.build_environ(Path("mmbcd_mammo"), options, tmp_path)["LABEL_ORIGINS"]
+    assert json.loads(found) == ["https://ohif.example"]
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "ohif.example", "https://ohif.example/viewer", "https://OHIF.example"]
+)
+def test_what_is_no_origin_is_refused(origin):
+    with pytest.raises(
+        ToolError, match=r"--origin: expected http\(s\)://HOST\[:PORT\] in small letters, got '"
+    ):
+        serve.check_origins([origin])
+
+
+@pytest.mark.parametrize(("ends", "status"), [("sys.exit(3)", 3), ("os.kill(os.getpid(), 15)", 143)])
+def test_the_servers_status_is_returned_and_its_folder_goes(bundle, tmp_path, monkeypatch, ends, status):
+    program = f"import os, sys; open({str(tmp_path / 'place')!r}, 'w').write(os.getcwd()); {ends}"
+    monkeypatch.setattr(serve, "build_command", lambda *_: [sys.executable, "-c", program])
+    shipped = tmp_path / "env" / "monailabel" / "sample-apps" / "monaibundle"
+    shipped.mkdir(parents=True)
+    (shipped / "main.py").touch()
+    options = serve.parse(["ksam_kidney_seg", "--studies", str(tmp_path)])
+    assert serve.start(tmp_path / "env" / "bin" / "python", bundle, options) == status
+    assert not Path((tmp_path / "place").read_text()).exists() and (bundle / "models" / "model.pt").exists()
 
 
 def test_environment_is_ready_only_with_the_stamp_of_these_requirements(tmp_path):
