@@ -99,9 +99,14 @@ def _by_rate(network: nn.Module, rates: Mapping[str, float]) -> dict[float, list
 
 
 def build_scheduler(
-    optimizer: torch.optim.Optimizer, epoch_length: int, schedule: str, epochs: int, warmup_epochs: float
+    optimizer: torch.optim.Optimizer,
+    epoch_length: int,
+    schedule: str,
+    epochs: int,
+    warmup_epochs: float,
+    floor: float = 0.0,
 ) -> WarmupCosineSchedule:
-    """Learning rate per iteration: a linear start from a tenth, then "cosine" down to zero or "constant".
+    """Learning rate per iteration: a linear start from a tenth, then "cosine" down to `floor` or "constant".
 
     Args:
         optimizer: what is scheduled.
@@ -109,18 +114,22 @@ def build_scheduler(
         schedule: "cosine" or "constant".
         epochs: of the whole run, at least 1.
         warmup_epochs: length of the linear start; at most half of the run is taken.
+        floor: share of the optimizer's learning rate below which the cosine does not fall, 0 to below 1.
 
     Raises:
-        ConfigError: another schedule, or no epoch.
+        ConfigError: another schedule, no epoch, or a floor out of range.
     """
     cycles = {"cosine": 0.5, "constant": 0.0}
     if schedule not in cycles:
         raise ConfigError(f"schedule: expected cosine or constant, got '{schedule}': cosine is usual")
     if epochs < 1:
         raise ConfigError(f"epochs: expected at least 1, got {epochs}: 10 is usual")
+    if not 0 <= floor < 1:
+        raise ConfigError(f"floor: expected a share from 0 to below 1, got {floor}: 0.03 is usual")
     steps = epochs * epoch_length
     warmup = min(round(warmup_epochs * epoch_length), steps // 2)
-    return WarmupCosineSchedule(optimizer, warmup, steps, cycles=cycles[schedule], warmup_multiplier=0.1)
+    lowest = floor * float(optimizer.defaults["lr"])
+    return WarmupCosineSchedule(optimizer, warmup, steps, lowest, cycles[schedule], warmup_multiplier=0.1)
 
 
 class GradientClip:

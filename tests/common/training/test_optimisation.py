@@ -73,12 +73,38 @@ def test_schedule_by_hand(schedule: str, expected: list[float]) -> None:
     assert rates == pytest.approx(expected)
 
 
+def test_the_floor_of_the_cosine_by_hand() -> None:
+    """Four steps, no warm-up: 2 (1 + cos(pi t)) / 2 at t = 0, 1/4, 1/2, 3/4, 1, never below 3 % of 2."""
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=2.0)
+    scheduler = build_scheduler(optimizer, 1, "cosine", epochs=4, warmup_epochs=0, floor=0.03)
+    rates = []
+    for _ in range(6):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert rates[:5] == pytest.approx([2.0, 1.7071068, 1.0, 0.2928932, 0.06])
+    assert min(rates) == pytest.approx(0.06)
+
+
+def test_a_resumed_run_keeps_the_floor_that_it_started_with() -> None:
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    started = build_scheduler(optimizer, 1, "cosine", epochs=2, warmup_epochs=0).state_dict()
+    resumed = build_scheduler(optimizer, 1, "cosine", epochs=2, warmup_epochs=0, floor=0.5)
+    resumed.load_state_dict(started)
+    for _ in range(2):
+        optimizer.step()
+        resumed.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.0, abs=1e-9)
+
+
 def test_unknown_schedule() -> None:
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters())
     with pytest.raises(ConfigError, match="schedule: expected cosine or constant, got 'step'"):
         build_scheduler(optimizer, 1, "step", 1, 0)
     with pytest.raises(ConfigError, match="epochs: expected at least 1, got 0"):
         build_scheduler(optimizer, 1, "cosine", 0, 0)
+    with pytest.raises(ConfigError, match="floor: expected a share from 0 to below 1, got 1"):
+        build_scheduler(optimizer, 1, "cosine", 1, 0, floor=1)
 
 
 def test_gradients_are_clipped() -> None:
