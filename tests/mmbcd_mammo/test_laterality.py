@@ -66,8 +66,9 @@ def test_each_breast_gets_its_clauses(text: str, left: str, right: str | None) -
         "Right now asymptomatic",
         "Patient left the hospital.",
         "L/E: lump 2x2 cm UOQ",
-        "Knoten links",
-        "\u092c\u093e\u090f\u0902 \u0938\u094d\u0924\u0928",
+        "sol memede kitle",
+        "Guz lewej piersi od 2 miesi\u0119cy",
+        "\u0921\u093e\u0935\u094d\u092f\u093e \u0938\u094d\u0924\u0928\u093e\u0924 \u0917\u093e\u0920",
     ],
 )
 def test_what_names_no_single_breast_stays_as_it_is(text: str) -> None:
