@@ -54,7 +54,11 @@ class FlatSlide:
 
 def test_bank_computes_each_patch_once_and_survives_a_restart(tmp_path):
     xy = np.array([[10.0, 20.0], [30.0, 40.0], [50.0, 60.0]])
-    mpps, spec, engine = np.array([1.0, 0.5]), SimpleNamespace(size_px=8), CountingEngine()
+    mpps, spec, engine = (
+        np.array([1.0, 0.5]),
+        SimpleNamespace(size_px=8, margin_quantiles=None),
+        CountingEngine(),
+    )
     bank = FeatureBank(tmp_path / "bank.npz")
     inferer = BankedInferer(SearchSettings(), spec, bank)
     first = inferer._gather(FlatSlide(), engine, xy[:2], mpps, 0.25)
@@ -99,6 +103,7 @@ def test_point_and_condition_tables_count():
     [
         (["--classifier", "20"], "--classifier: expected xNN=PATH"),
         (["--rule", "[1"], "--rule: expected JSON"),
+        (["--rule", '{"min_fit": 1}'], "verdict_rule: expected known names, got 'min_fit'"),
     ],
 )
 def test_refusals_are_one_line(tmp_path, capsys, monkeypatch, arguments, message):

@@ -97,6 +97,8 @@ def test_missing_weights_say_how_to_get_them(tmp_path):
             {"labels": [{"value": 0, "name": "a"}, {"value": 1, "name": "b", "color": [0, 0, 300]}]},
             "expected a colour .* for b",
         ),
+        ({"reference": ["0.25"]}, "reference: expected an object whose margin_quantiles are finite numbers"),
+        ({"reference": {"margin_quantiles": {"0.25": float("nan")}}}, "reference: expected an object .* nan"),
         ({"labels": "none.json"}, "none.json: expected a readable JSON file, got 'No such file"),
     ],
 )

@@ -53,14 +53,19 @@ TISSUE = np.ones((10, 10), bool)
 
 def make_inferer(training_mpp=0.5, **settings):
     inferer = build_inferer(CLASSIFIER, **settings)
-    spec = SimpleNamespace(size_px=SIZE_PX, training_mpp=training_mpp, reference=None)
-    inferer.spec = spec
+    inferer.spec = make_spec(training_mpp)
     return inferer
+
+
+def make_spec(training_mpp=0.5, margin_quantiles=None):
+    return SimpleNamespace(
+        size_px=SIZE_PX, training_mpp=training_mpp, margin_quantiles=margin_quantiles or {}
+    )
 
 
 @pytest.fixture(autouse=True)
 def _no_classifier_file(monkeypatch):
-    monkeypatch.setattr("scale_selector.inferer.load_classifier_spec", lambda path: None)
+    monkeypatch.setattr("scale_selector.inferer.load_classifier_spec", lambda path: make_spec())
 
 
 def search(inferer, slide, best_downsample):
@@ -184,7 +189,7 @@ def test_every_criterion_and_aggregation_reaches_a_verdict():
     mpps = parse_scales(SearchSettings.scales)
     gathered = ScaleFeatures(mpps, 0.25, np.zeros((20, 2)), features)
     points = Points(gathered.xy_px, 20, 0, 1.0)
-    spec = SimpleNamespace(size_px=SIZE_PX, training_mpp=0.5, reference=None)
+    spec = make_spec()
     for criterion in ("column_norm", "matrix_norm", "cosine", "max_softmax", "entropy", "activation"):
         result = judge(gathered, NETWORK, spec, SearchSettings(criterion=criterion), points, False)
         assert set(result.aggregations) >= {"vote", "mean_curve"}
@@ -195,3 +200,16 @@ def test_every_criterion_and_aggregation_reaches_a_verdict():
 def test_settings_out_of_range(name, value):
     with pytest.raises(ConfigError, match=f"{name}: expected a whole number >= ., got {value}"):
         SearchSettings(**{name: value})
+
+
+def test_an_unknown_threshold_names_the_nearest():
+    with pytest.raises(ConfigError, match="got 'min_fit': did you mean 'min_fit_share'"):
+        build_inferer(CLASSIFIER, rule={"min_fit": 0.5})
+
+
+def test_a_quantile_that_the_classifier_lacks_is_refused_before_anything_is_read(monkeypatch):
+    spec = make_spec(margin_quantiles={"0.5": 1.0})
+    monkeypatch.setattr("scale_selector.inferer.load_classifier_spec", lambda path: spec)
+    with pytest.raises(ConfigError, match=r"reference_quantile: expected one .*\(0.5\), got 0.25"):
+        build_inferer(CLASSIFIER)
+    assert build_inferer(CLASSIFIER, rule={"reference_quantile": 0.5}).settings.rule.reference_quantile == 0.5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from common.errors import ConfigError
 from scale_selector.aggregation import aggregate, bootstrap, describe_curves
 from scale_selector.verdict import DECIDED, EQUIVALENT, NO_FIT, WIDEN, VerdictRule, decide
 
@@ -73,3 +74,33 @@ def test_no_fit_without_any_interior_point():
     verdict = judge(curves_with_peaks([0] * 5 + [6] * 5), aggregation="interior_vote")
     assert (verdict.decision, verdict.index) == (NO_FIT, None)
     assert verdict.evidence[-1] == "No point has its best scale inside the search set."
+
+
+def test_the_reference_quantile_sets_the_limit():
+    distances = np.array([3.0] * 15 + [7.0] * 5)
+    verdict = judge(
+        curves_with_peaks([4] * 20), distances=distances, rule=VerdictRule(reference_quantile=0.5)
+    )
+    assert verdict.decision == NO_FIT
+    assert "25% of the points lie at least 6.00" in verdict.evidence[0]
+    assert "what 50% of its validation patches reach" in verdict.evidence[0]
+
+
+def test_a_quantile_that_the_classifier_lacks_is_refused():
+    with pytest.raises(ConfigError, match=r"expected one that classifier.json has \(0.25, 0.5\), got 0.1"):
+        judge(curves_with_peaks([4] * 20), rule=VerdictRule(reference_quantile=0.1))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"min_fit_share": 1.1}, "min_fit_share: expected a number from 0 to 1, got 1.1"),
+        ({"max_flat_share": -0.1}, "max_flat_share: expected a number from 0 to 1"),
+        ({"max_edge_share": True}, "max_edge_share: expected a number"),
+        ({"reference_quantile": "0.25"}, "reference_quantile: expected a number from 0 to 1, got '0.25'"),
+        ({"max_interval_steps": float("nan")}, "max_interval_steps: expected a number from 0 to inf"),
+    ],
+)
+def test_thresholds_out_of_range(values, message):
+    with pytest.raises(ConfigError, match=message):
+        VerdictRule(**values)

@@ -60,8 +60,7 @@ def run(options: argparse.Namespace) -> None:
     from experiment.runs import PAPER_MPP, Examination, build_subject
 
     from common.errors import ConfigError
-    from scale_selector.inferer import SearchSettings
-    from scale_selector.verdict import VerdictRule
+    from scale_selector.inferer import SearchSettings, build_rule
 
     subjects = []
     for text in options.classifier:
@@ -70,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
             raise ConfigError(f"--classifier: expected xNN=PATH, got '{text}': e.g. x20=run/classifier.json")
         subjects.append(build_subject(name, Path(path)))
     try:
-        rule = VerdictRule(**json.loads(options.rule))
+        rule = build_rule(dict(json.loads(options.rule)))
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"--rule: expected JSON with fields of VerdictRule, got '{options.rule}'"

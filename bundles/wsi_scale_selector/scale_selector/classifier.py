@@ -101,6 +101,11 @@ class ClassifierSpec:
         """Names in the order of the outputs."""
         return tuple(label.name for label in self.labels)
 
+    @property
+    def margin_quantiles(self) -> dict[str, float] | None:
+        """Quantiles of the distances of known patches by name, None if the classifier brings none."""
+        return (self.reference or {}).get("margin_quantiles")
+
     def describe(self) -> dict[str, Any]:
         """What a result says about the classifier that made it."""
         keys = ("name", "version", "purpose", "size_px", "training_mpp")
@@ -141,7 +146,7 @@ def load_classifier_spec(path: str | Path) -> ClassifierSpec:
             _positive(value, "input.std") for value in _triple(image.get("std", [1.0] * 3), "input.std")
         ),
         training_mpp=_positive(mpp, "training_mpp") if (mpp := row.get("training_mpp")) is not None else None,
-        reference=row.get("reference"),
+        reference=_read_reference(row.get("reference")),
     )
 
 
@@ -201,6 +206,22 @@ def _read_outputs(value: Any, count: int) -> tuple[int, ...] | None:
             f"outputs: expected {count} different indices, one a label, got {value!r}: {_ADVICE}"
         )
     return tuple(value)
+
+
+def _read_reference(value: Any) -> dict[str, Any] | None:
+    """`reference` as it is, its quantiles (if it has any) being numbers. Raises ClassifierError."""
+    if value is None:
+        return None
+    quantiles = value.get("margin_quantiles", {}) if isinstance(value, Mapping) else None
+    numbers = isinstance(quantiles, Mapping) and all(
+        isinstance(x, (int, float)) and math.isfinite(x) for x in quantiles.values()
+    )
+    if not numbers:
+        raise ClassifierError(
+            "reference: expected an object whose margin_quantiles are finite numbers, or null, got "
+            f"{str(value)[:80]}: {_ADVICE}"
+        )
+    return dict(value)
 
 
 def read_labels(value: Any, path: Path) -> tuple[Label, ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ class SearchSettings:
         parse_scales(self.scales)
         build_criterion(self.criterion)
         check_aggregation(self.aggregation)
-        for name, lowest in (("points", 1), ("max_widenings", 0), ("batch_size", 1)):
+        for name, lowest in (("points", 1), ("seed", 0), ("max_widenings", 0), ("batch_size", 1)):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < lowest:
                 raise ConfigError(f"{name}: expected a whole number >= {lowest}, got {getattr(self, name)!r}")
 
@@ -102,9 +103,13 @@ class ScaleSearchInferer(Inferer):
     Args:
         settings: search settings.
         spec: the classifier's description (patch size, training resolution, reference distances).
+
+    Raises:
+        ConfigError: the rule asks for a quantile that the classifier's reference lacks.
     """
 
     def __init__(self, settings: SearchSettings, spec: ClassifierSpec) -> None:
+        settings.rule.reference_distance(spec.margin_quantiles)
         self.settings = settings
         self.spec = spec
 
@@ -188,7 +193,7 @@ def judge(
     aggregations = {name: aggregate(curves, name) for name in AGGREGATIONS}
     interval = bootstrap(curves, settings.aggregation, np.random.default_rng(settings.seed))
     chosen = aggregations[settings.aggregation]
-    quantiles = (spec.reference or {}).get("margin_quantiles")
+    quantiles = spec.margin_quantiles
     verdict = decide(curves, margins.distances, chosen, interval, names, quantiles, settings.rule)
     return SearchResult(
         points, gathered, margins, curves, aggregations, interval, verdict, names, widenings, assumed_mpp
@@ -211,9 +216,17 @@ def build_inferer(
     """The inferer of a config. Raises ConfigError (a setting) or ClassifierError (the description)."""
     spec = classifier if isinstance(classifier, ClassifierSpec) else load_classifier_spec(classifier)
     scales = (scales,) if isinstance(scales, (str, int, float)) else tuple(scales)
-    return ScaleSearchInferer(
-        SearchSettings(scales=scales, rule=VerdictRule(**(rule or {})), **settings), spec
-    )
+    return ScaleSearchInferer(SearchSettings(scales=scales, rule=build_rule(rule or {}), **settings), spec)
+
+
+def build_rule(values: Mapping[str, Any]) -> VerdictRule:
+    """The thresholds of a config. Raises ConfigError: an unknown name, or a value out of range."""
+    known = [field.name for field in fields(VerdictRule)]
+    for name in values:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, 1, 0.0)[0]
+            raise ConfigError(f"verdict_rule: expected known names, got '{name}': did you mean '{near}'?")
+    return VerdictRule(**values)
 
 
 def describe_settings(settings: SearchSettings) -> dict[str, Any]:

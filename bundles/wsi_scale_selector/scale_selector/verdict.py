@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.errors import ConfigError
+
 from .aggregation import Bootstrap, Curves
 
 DECIDED = "decided"
@@ -29,10 +31,40 @@ class VerdictRule:
     """
 
     min_fit_share: float = 0.7
-    reference_quantile: str = "0.25"
+    reference_quantile: float = 0.25
     max_flat_share: float = 0.5
     max_edge_share: float = 0.5
     max_interval_steps: int = 2
+
+    def __post_init__(self) -> None:
+        for name, highest in (
+            ("min_fit_share", 1),
+            ("reference_quantile", 1),
+            ("max_flat_share", 1),
+            ("max_edge_share", 1),
+            ("max_interval_steps", float("inf")),
+        ):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= highest:
+                raise ConfigError(
+                    f"verdict_rule {name}: expected a number from 0 to {highest:g}, got {value!r}: correct it"
+                )
+
+    def reference_distance(self, quantiles: Mapping[str, float] | None) -> float | None:
+        """The classifier's validation distance at `reference_quantile`; None if it brings no distances.
+
+        Raises:
+            ConfigError: it brings other quantiles.
+        """
+        if not quantiles:
+            return None
+        key = f"{self.reference_quantile:g}"
+        if key not in quantiles:
+            raise ConfigError(
+                f"verdict_rule reference_quantile: expected one that classifier.json has "
+                f"({', '.join(quantiles)}), got {key}: choose one of them"
+            )
+        return float(quantiles[key])
 
 
 @dataclass(frozen=True)
@@ -87,13 +119,13 @@ def decide(
 def _check_fit(
     distances: np.ndarray, reference: Mapping[str, float] | None, rule: VerdictRule
 ) -> tuple[bool, str]:
-    quantiles = reference or {}
-    limit = quantiles.get(rule.reference_quantile, 0.0)
+    distance = rule.reference_distance(reference)
+    limit = 0.0 if distance is None else distance
     share = float(np.mean(distances >= limit))
     origin = (
-        f"what {100 * (1 - float(rule.reference_quantile)):.0f} % of its validation patches reach"
-        if rule.reference_quantile in quantiles
-        else "the winning side of the hyperplane; this classifier brings no reference distances"
+        "the winning side of the hyperplane; this classifier brings no reference distances"
+        if distance is None
+        else f"what {1 - rule.reference_quantile:.0%} of its validation patches reach"
     )
     sentence = (
         f"{share:.0%} of the points lie at least {limit:.2f} from the hyperplane of their class ({origin}); "
