@@ -19,6 +19,8 @@ from common.training.run_keeper import RunKeeper
 from ksam import train
 from ksam.delta import read_delta
 from ksam.loss import KnowledgeLoss
+from ksam.material import TrainingMaterial
+from ksam.prompts import save_task
 
 SMALL = {"episodes": 8, "batch_size": 4, "camera": {}, "geometry": {}, "watch_interval": 2}
 
@@ -119,6 +121,20 @@ def test_the_last_weights_are_kept_where_that_is_asked_for(tmp_path: Path) -> No
     assert all(torch.equal(state[name].half(), value.half()) for name, value in trained.items())
     described = json.loads((overrides["output_dir"] / "delta.json").read_text())
     assert described["weights"]["version"] == "2" and "mean_dice" not in described["validation"]
+
+
+def test_a_task_folder_becomes_the_bank_of_weights_trained_on_more(tmp_path: Path) -> None:
+    overrides = training_overrides(tmp_path, **SMALL, keep="last", epochs=1)
+    cup = TrainingMaterial(str(overrides["datalist"]), ["cup"], templates=3).task
+    save_task(cup, tmp_path / "cup")
+    run_training(**overrides, bank=str(tmp_path / "cup"))
+    delta = read_delta(overrides["output_dir"] / "delta.safetensors")
+    assert delta.structures == ("cup",) and delta.state["bank.masks"].shape == (1, 3, 1, 32, 32)
+    described = json.loads((overrides["output_dir"] / "delta.json").read_text())
+    assert described["templates"] == [template.id for template in cup.templates]
+    with pytest.raises(InputError, match="none: expected .*, got"):
+        run_training(**overrides | {"output_dir": tmp_path / "other"}, bank=str(tmp_path / "none"))
+    assert not (tmp_path / "other" / "history.json").exists()
 
 
 def test_what_is_kept_is_best_or_last(tmp_path: Path) -> None:

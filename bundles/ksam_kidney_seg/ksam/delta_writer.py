@@ -19,6 +19,7 @@ from .delta import read_delta, save_delta
 from .frame import build_frame
 from .knowledge_sam import KSam
 from .material import TrainingMaterial, finest_task
+from .prompts import load_task
 from .templates import Task
 
 DELTA = "delta.safetensors"
@@ -26,9 +27,9 @@ CARD = "delta.json"
 
 
 class DeltaWriter:
-    """Writes `delta.safetensors` and `delta.json` into a run's folder whenever validation has improved.
+    """Writes `delta.safetensors` and `delta.json` into a run's folder whenever the run keeper says so.
 
-    The delta holds templates of training patients as its prompt bank, its purpose, the licence of the
+    The delta holds templates as its prompt bank, its purpose, the licence of the
     training data, and hashes of the patients that were used, so that an evaluation on them is refused.
 
     Args:
@@ -39,6 +40,11 @@ class DeltaWriter:
         purpose: "research", "demonstration", ...; stands in every result.
         start_from: delta that the run went on from; its patients stay known.
         fp16: half the size.
+        bank: task folder whose templates become the prompt bank, so that weights trained on many structures
+            answer with a few; None draws them from training patients for every structure.
+
+    Raises:
+        InputError: no such task.
     """
 
     def __init__(
@@ -50,15 +56,17 @@ class DeltaWriter:
         purpose: str = "research",
         start_from: str | None = None,
         fp16: bool = True,
+        bank: str | None = None,
     ) -> None:
         self.folder, self.network, self.material = Path(output_dir), network, material
+        self.bank = None if bank is None else load_task(bank)
         self.average = average
         self.purpose, self.start_from, self.fp16 = purpose, start_from, fp16
 
     def write(self, history: Sequence[Mapping[str, float]]) -> None:
         """Raises OutputError: no room; ClassifierError: a weight that is not finite."""
         material, task = self.material, self.material.task
-        fill_bank(self.network, task)
+        fill_bank(self.network, self.bank_task)
         own = {hash_patient(case.patient) for case in (*material.training, *material.validation)}
         patients = sorted(own | set(read_training_patients(self.start_from)))
         card = WeightsCard(
@@ -72,14 +80,19 @@ class DeltaWriter:
             card = save_delta(self.network, self.folder / DELTA, card, self.fp16, notes)
         write_json(self.folder / CARD, self._describe(card, history[-1]))
 
+    @property
+    def bank_task(self) -> Task:
+        """What the bank holds."""
+        return self.bank or self.material.task
+
     def _describe(self, card: WeightsCard, row: Mapping[str, float]) -> dict[str, Any]:
         return {
             "weights": card.as_json(),
             "network": self.network.options.as_json(),
             "base": {"name": self.network.base_name, "sha256": self.network.base_sha256},
-            "structures": list(self.material.task.structure_names),
+            "structures": list(self.bank_task.structure_names),
             "licence": self.material.task.licence,
-            "templates": [template.id for template in self.material.task.templates],
+            "templates": [template.id for template in self.bank_task.templates],
             "validation": dict(row),
         }
 
