@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.errors import ConfigError, OutputError
+from common.errors import ConfigError, InputError, OutputError
 from ksam.augment import CameraRange, GeometryRange
 from ksam.episodes import EncodedEpisodeDataset, EpisodeDataset, Sample, encode_views
 from ksam.tasks import TaskMix
@@ -67,6 +67,42 @@ def test_an_item_is_the_same_in_every_run_and_others_differ(samples):
     assert not torch.equal(first[7]["image"], first[8]["image"])
     other = EpisodeDataset(samples, CameraRange(), GeometryRange(), seed=1)
     assert not torch.equal(first[7]["image"], other[7]["image"])
+
+
+def _cornered(patient):
+    """A structure of 8 pixels in the corner."""
+    sample = _sample(patient, 8)
+    masks = np.zeros_like(sample.masks)
+    masks[:, :8, :8] = True
+    return sample._replace(masks=masks)
+
+
+def test_a_template_that_a_warp_empties_is_shown_as_it_is():
+    """Enlarged twice around the middle, the corner is outside: the template must still show something."""
+    enlarge = GeometryRange(scale=(2.0, 2.0), turn_deg=0, shift=0, mirror=(0, 0), bulge=0, waves=0)
+    data = EpisodeDataset([_cornered("1"), _cornered("2")], geometry=enlarge, episodes=5)
+    for index in range(5):
+        item = data[index]
+        assert item["knowledge_mask"].sum() == 16
+        assert item["label"].sum() == 0
+
+
+def test_what_vanishes_at_the_size_of_the_network_is_no_template(samples):
+    speck = samples[2]._replace(masks=np.zeros_like(samples[2].masks))
+    speck.masks[:, 32, 32] = True  # a quarter of a pixel of the network
+    data = EpisodeDataset([samples[0], speck], absent=1.0, episodes=20)
+    assert {_patient(data[index]["knowledge_image"]) for index in range(20)} == {1}
+    with pytest.raises(InputError, match="episodes: expected pictures of two patients or more, one of them"):
+        EpisodeDataset([samples[0]._replace(masks=speck.masks), speck])
+
+
+def test_whole_pictures_and_regions_need_a_partner_each(samples):
+    """Patient 2 has a region only, patient 1 a whole and a region: the whole one meets nobody."""
+    whole, region = samples[0], samples[1]._replace(is_region=True)
+    data = EpisodeDataset([whole, region, samples[2]._replace(is_region=True)])
+    assert data.templates.tolist() == [1, 2]
+    with pytest.raises(InputError, match="got none among 2 pictures: add cases"):
+        EpisodeDataset([whole, samples[2]._replace(is_region=True)])
 
 
 def test_one_camera_for_both_pictures_makes_them_more_alike(samples):

@@ -15,12 +15,13 @@ from phantoms.ct_series import write_ct_series
 from PIL import Image
 from pydicom.pixels import get_decoder
 from pydicom.uid import JPEGLSLossless
-from toy_prompts import toy_masks
+from toy_prompts import DARK, toy_masks
 from toy_segmenter import (
     AFFINE,
     body_template,
     body_volume,
     ct_task,
+    picture,
     picture_task,
     segmenter_of,
     write_ct,
@@ -29,6 +30,7 @@ from toy_segmenter import (
 
 from common.errors import BundleError, ConfigError, InputError, OutputError
 from ksam.pipeline import SegmentationPipeline, build_dataset
+from ksam.templates import Task, Template
 
 CT_FILES = {
     "report.html",
@@ -112,6 +114,16 @@ def test_picture_leaves_masks_and_areas(tmp_path):
     record = json.loads((tmp_path / "out" / "areas.json").read_text())
     assert [row["area_px"] for row in record["structures"]] == [6, 6]
     assert record["structures"][0]["expected_dice"] is None
+
+
+def test_a_structure_may_have_any_name(tmp_path):
+    """What a file name cannot hold becomes "_"; the report keeps the name."""
+    named = replace(DARK, name="cup/rim: dark")
+    template = Template("p", picture(), {named.name: toy_masks()["dark"]})
+    task = Task("eye", "picture", None, "none", (named,), (template,))
+    run(write_picture(tmp_path / "in" / "eye.png"), tmp_path / "out", task)
+    assert np.asarray(Image.open(tmp_path / "out" / "eye_cup_rim_dark.png")).max() == 255
+    assert "cup/rim: dark" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_empty_result_is_said_to_be_empty(tmp_path):

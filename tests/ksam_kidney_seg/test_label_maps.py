@@ -70,6 +70,8 @@ def test_pictures_of_labels(tmp_path):
     palette = Image.fromarray(values // 100)
     palette.putpalette([0, 0, 0, 250, 0, 0, 0, 250, 0])
     palette.save(tmp_path / "palette.png")
+    Image.fromarray(np.dstack([values, np.full_like(values, 255)]), "LA").save(tmp_path / "la.png")
+    assert read_label_map(tmp_path / "la.png").values.tolist() == values.tolist()
     assert read_label_map(tmp_path / "grey.bmp").values.tolist() == values.tolist()
     assert read_label_map(tmp_path / "rgb.png").values.tolist() == values.tolist()
     assert read_label_map(tmp_path / "palette.png").values.tolist() == (values // 100).tolist()
@@ -79,8 +81,11 @@ def test_refusals(tmp_path):
     with pytest.raises(InputError, match="expected a label map, got no such file"):
         read_label_map(tmp_path / "none.nii.gz")
     (tmp_path / "a.txt").write_text("x")
-    with pytest.raises(InputError, match="expected NIfTI, NRRD or a picture of labels, got '.txt'"):
+    with pytest.raises(InputError, match=r"expected NIfTI, NRRD or a lossless picture .*, got '\.txt': save"):
         read_label_map(tmp_path / "a.txt")
+    Image.fromarray(np.eye(16, dtype=np.uint8) * 255).save(tmp_path / "a.jpg")
+    with pytest.raises(InputError, match=r"expected NIfTI, NRRD or a lossless picture .*, got '\.jpg': save"):
+        read_label_map(tmp_path / "a.jpg")
     (tmp_path / "a.png").write_text("x")
     with pytest.raises(InputError, match="expected an intact label map"):
         read_label_map(tmp_path / "a.png")

@@ -123,6 +123,20 @@ def test_kipa22_is_shifted_to_hu(tmp_path, ct, labels):
     assert [count(slices, name) for name in ("renal_vein", "kidney", "artery", "tumor")] == [48, 16, 1, 0]
 
 
+def test_the_licence_is_the_publishers_or_as_the_user_states_it(tmp_path, ct, labels):
+    """Word by word: it stands in every task and in every delta that is made of the data."""
+    source = tmp_path / "KiPA22"
+    save(source / "train" / "image" / "0.nii.gz", (ct + 1024).astype(np.uint16))
+    save(source / "train" / "label" / "0.nii.gz", labels)
+    for options, licence in (
+        ((), "CC BY-NC-ND by the challenge's rules, which forbid passing the data on"),
+        (("--licence", " contract of 2024 "), "contract of 2024"),
+    ):
+        assert run("kipa22", source, "--fractions", "1,0,0", *options) == 0
+        (case,) = load_datalist(tmp_path / "list" / "d.json", "training")
+        assert case.header.licence == licence
+
+
 def test_amos22_leaves_mr_out(tmp_path, ct, labels, capsys):
     source = tmp_path / "amos22"
     for folder, number in (("Tr", "0001"), ("Tr", "0507"), ("Va", "0008")):

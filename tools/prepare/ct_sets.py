@@ -40,6 +40,12 @@ AMOS_ORGANS = (
 
 KIPA_STRUCTURES = ((1, "renal_vein"), (2, "kidney"), (3, "artery"), (4, "tumor"))
 
+KIPA_LICENCE = "CC BY-NC-ND by the challenge's rules, which forbid passing the data on"
+"""KiPA22-RuleAgreement.pdf (points 3 and 7) in github.com/KiPA2022/kipa22; no version is named."""
+
+AMOS_LICENCE = "CC BY 4.0 (Zenodo); the paper's page says CC BY-NC"
+"""The sources contradict each other: ask the publishers, and state the answer by --licence."""
+
 AMOS_LAST_CT = 500
 """AMOS22's cases above this number are MR."""
 
@@ -65,9 +71,11 @@ def collect_kits23(request: Request) -> Collected:
 def collect_kipa22(request: Request) -> Collected:
     """train/image/NAME.nii.gz and train/label/NAME.nii.gz; 1 vein, 2 kidney, 3 artery, 4 tumour.
 
-    The images are stored as HU + 1024 in the files that circulate (choice: fat and soft tissue lie near 921
-    and 1074 there, no document states it): `hu_offset` is added where a volume has no negative value. Other
-    values than these four are named by `named_values`.
+    The order of the labels is that of the challenge's own evaluation (github.com/KiPA2022/kipa22,
+    EVALUATION/evaluation.py); other values are named by `named_values`. The images are unsigned; the
+    challenge's own loader only clips them to 0..2048, and no document states what 0 is. That they are HU and
+    1024 is an assumption (fat and soft tissue lie near 921 and 1074): `hu_offset` is added where a volume has
+    no negative value.
 
     Raises:
         InputError: no such case, or an image without its label.
@@ -80,14 +88,7 @@ def collect_kipa22(request: Request) -> Collected:
         entries.append(Entry(strip_suffixes(image), image, label, strip_suffixes(image), make=make))
     structures = [structure(name, [value]) for value, name in request.named_values or KIPA_STRUCTURES]
     need(entries, request.source, "train/image/*.nii.gz and train/label/*.nii.gz")
-    return Collected(
-        "KiPA22",
-        "CT",
-        "KiPA22: see the terms of the challenge; not for commercial use",
-        structures,
-        [0],
-        entries,
-    )
+    return Collected("KiPA22", "CT", KIPA_LICENCE, structures, [0], entries)
 
 
 def collect_amos22(request: Request) -> Collected:
@@ -112,7 +113,7 @@ def collect_amos22(request: Request) -> Collected:
     structures = [structure(name, [AMOS_ORGANS.index(name) + 1]) for name in wanted]
     background = [value for value in range(16) if all(value not in s["values"] for s in structures)]
     need(entries, request.source, "imagesTr/amos_*.nii.gz and labelsTr/amos_*.nii.gz")
-    return Collected("AMOS22", "CT", "CC BY 4.0", structures, background, entries)
+    return Collected("AMOS22", "CT", AMOS_LICENCE, structures, background, entries)
 
 
 def collect_totalsegmentator(request: Request) -> Collected:

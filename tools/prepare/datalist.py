@@ -12,6 +12,7 @@ datalist_files/. For example, the fundus crops, split by file:
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--crop-px", type=int, help="cut squares of this side around the disc (fundus, refuge)"
     )
     parser.add_argument("--hu-offset", type=float, default=-1024, help="of stored values (kipa22)")
+    parser.add_argument(
+        "--licence", default="", help="terms of your copy (default: what the layout's publishers state)"
+    )
     parser.add_argument("--check", action="store_true", help="read every image and label and count pixels")
     return parser.parse_args(arguments)
 
@@ -101,7 +105,9 @@ def write_datalist(options: argparse.Namespace) -> None:
         "fundus": collect_fundus,
         "pairs": collect_pairs,
     }
-    collected = collectors[options.layout](read_request(options))
+    request = read_request(options)
+    collected = collectors[options.layout](request)
+    collected = replace(collected, licence=request.licence or collected.licence)
     split = Split(options.split, options.fractions, options.seed, options.patient)
     print(write(collected, split, options.output))
     if options.check:
@@ -126,6 +132,7 @@ def read_request(options: argparse.Namespace) -> "Request":
         background=tuple(value for value, _ in read_values(options.background, "background", named=False)),
         crop_px=options.crop_px,
         hu_offset=options.hu_offset,
+        licence=options.licence.strip(),
     )
 
 

@@ -43,7 +43,7 @@ class Collected:
     Attributes:
         name: of the data set.
         modality: "CT" or "picture".
-        licence: as its publishers state it.
+        licence: as its publishers state it; `Request.licence` goes before.
         structures: as in a datalist.
         background: values of the label maps that belong to no structure.
         entries: its cases.
@@ -71,6 +71,7 @@ class Request:
         background: values of the label maps that belong to no structure.
         crop_px: side of a square around the disc in pixels of the picture, None for whole pictures.
         hu_offset: added to stored values that are not HU.
+        licence: the terms of the copy at hand; empty takes what the layout knows.
     """
 
     source: Path
@@ -80,6 +81,7 @@ class Request:
     background: tuple[int, ...] = (0,)
     crop_px: int | None = None
     hu_offset: float = -1024.0
+    licence: str = ""
 
 
 def structure(name: str, values: Sequence[int], parent: str | None = None) -> dict[str, Any]:

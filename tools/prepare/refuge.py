@@ -18,7 +18,8 @@ from ksam.label_maps import read_label_map
 from .entries import DISC_AND_CUP, REFUGE_VALUES, Collected, Entry, Request, need
 from .split import normal_part
 
-LICENCE = "REFUGE: research use only, do not redistribute"
+LICENCE = "REFUGE: not stated by its publishers; taken as research only, not to be passed on"
+"""No licence was found on the challenge's pages; mirrors name several. The terms of a copy: --licence."""
 CUP, RIM, BACKGROUND = 0, 128, 255
 _SIDES = (("train", "training"), ("valid", "validation"), ("test", "test"))
 

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from common.errors import ConfigError
+from common.errors import ConfigError, InputError
 
 from .augment import DAY_TO_DAY, Camera, CameraRange, GeometryRange, augment_sample
 from .encoded_views import EncodedViews, encode_views
 from .fields import View
-from .samples import Sample, load_samples
+from .samples import OVERSAMPLING, Sample, load_samples, shrink_sample
 from .tasks import TaskMix, plain_tasks
 
 __all__ = [
@@ -45,6 +45,7 @@ class _Pairs(Dataset):
 
     Raises:
         ConfigError: fewer than one episode or task, a share outside 0..1.
+        InputError: no picture can be a template: one that shows a structure and meets another patient's.
     """
 
     def __init__(
@@ -72,7 +73,12 @@ class _Pairs(Dataset):
         self.same_camera, self.same_patient = same_camera, same_patient
         self.absent, self.seed = absent, seed
         self.shown = shown
-        self.templates = np.flatnonzero(shown.any(axis=1))
+        self.templates = np.flatnonzero(shown.any(axis=1) & _meet_others(self.patients, self.regions))
+        if not len(self.templates):
+            raise InputError(
+                "episodes: expected pictures of two patients or more, one of them with a structure of some "
+                f"pixels at the network's size, got none among {len(shown)} pictures: add cases"
+            )
 
     def __len__(self) -> int:
         return self.episodes
@@ -128,7 +134,7 @@ class EpisodeDataset(_Pairs):
         geometry: GeometryRange | None = None,
         **arguments: Any,
     ) -> None:
-        shown = np.array([sample.masks.any(axis=(1, 2)) for sample in samples])
+        shown = np.array([_shrink(sample).any(axis=(1, 2)) for sample in samples])
         regions = [sample.is_region for sample in samples]
         super().__init__([sample.patient for sample in samples], regions, shown, **arguments)
         self.samples, self.camera, self.geometry = samples, camera, geometry
@@ -137,11 +143,13 @@ class EpisodeDataset(_Pairs):
         rng = np.random.default_rng((self.seed, index))
         target, template = self._draw_pair(rng)
         cameras = self._draw_cameras(rng, target, template)
-        views = [
-            augment_sample(self.samples[number], camera, self.geometry, rng)
-            for number, camera in zip((target, template), cameras, strict=True)
-        ]
-        return self._ask(rng, *views)
+        wanted = augment_sample(self.samples[target], cameras[0], self.geometry, rng)
+        return self._ask(rng, wanted, self._show_template(self.samples[template], cameras[1], rng))
+
+    def _show_template(self, sample: Sample, camera: Camera | None, rng: np.random.Generator) -> View:
+        """The warped sample; as it is where the warp has moved every structure out of the picture."""
+        view = augment_sample(sample, camera, self.geometry, rng)
+        return view if view.present else augment_sample(sample, camera, None, rng)
 
     def _draw_cameras(
         self, rng: np.random.Generator, target: int, template: int
@@ -182,6 +190,19 @@ class EncodedEpisodeDataset(_Pairs):
         episode["embedding"] = self.views.embedding(first, target)
         episode["knowledge_embedding"] = self.views.embedding(second, template)
         return episode
+
+
+def _meet_others(patients: np.ndarray, regions: np.ndarray) -> np.ndarray:
+    """Whether another patient has a picture of the same kind (whole, or region), for every picture."""
+    found = np.zeros(len(patients), dtype=bool)
+    for kind in (False, True):
+        found[regions == kind] = len(set(patients[regions == kind].tolist())) > 1
+    return found
+
+
+def _shrink(sample: Sample) -> np.ndarray:
+    """Masks bool (n, S, S) at the network's size: what has less than half a pixel there is not shown."""
+    return shrink_sample(sample, sample.image.shape[0] // OVERSAMPLING)[1]
 
 
 def _find_shown(masks: np.ndarray) -> np.ndarray:

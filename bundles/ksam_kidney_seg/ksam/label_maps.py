@@ -15,7 +15,8 @@ from common.io.nrrd_volume import is_nrrd, read_label_nrrd
 GRID_TOLERANCE_VOXELS = 0.1
 """Choice: largest distance of a label voxel from its image voxel; header rounding stays far below it."""
 
-PICTURE_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg", ".gif")
+PICTURE_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif")
+"""JPEG changes values along every edge: what is not 0 would be more than was drawn."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ def read_label_map(path: Path) -> LabelMap:
         return LabelMap(*read_label_nrrd(path), path.name)
     if path.suffix.lower() not in PICTURE_SUFFIXES:
         raise InputError(
-            f"{path.name}: expected NIfTI, NRRD or a picture of labels, got '{path.suffix}': convert it"
+            f"{path.name}: expected NIfTI, NRRD or a lossless picture ({', '.join(PICTURE_SUFFIXES)}) of "
+            f"labels, got '{path.suffix}': save the labels in one of these"
         )
     try:
         with Image.open(path) as image:
@@ -110,9 +112,10 @@ def read_label_map(path: Path) -> LabelMap:
 
 
 def _without_colours(pixels: np.ndarray, name: str) -> np.ndarray:
-    """(H, W, channels) with equal channels as (H, W); a fourth channel is transparency."""
+    """(H, W, channels) with equal channels as (H, W); a second or fourth channel is transparency."""
     if pixels.ndim == 3:
-        if not (pixels[..., :3] == pixels[..., :1]).all():
+        colours = pixels.shape[2] - (pixels.shape[2] in (2, 4))
+        if not (pixels[..., :colours] == pixels[..., :1]).all():
             raise InputError(
                 f"{name}: expected a grey or palette picture of labels, got colours: "
                 "save the mask with one value per structure"

@@ -25,6 +25,7 @@ from .pictures import draw_coronal, draw_panels, draw_prompts
 from .report import write_report
 from .shown import Shown
 from .structures import Structure, mask_of, structure_to_dict
+from .templates import slug
 from .wording import describe_families, headline
 
 PACKAGES = ("monai", "torch", "openvino", "segment-anything", "highdicom", "nibabel", "pydicom", "numpy")
@@ -187,7 +188,7 @@ def _write_masks(results: Results, output_dir: Path) -> list[Path]:
     pictures = {f"{results.case}_seg.png": results.labels}
     for row in results.structures:
         mask = mask_of(results.labels, row, results.structures)
-        pictures[f"{results.case}_{row.name.replace(' ', '_')}.png"] = mask.astype(np.uint8) * 255
+        pictures[f"{results.case}_{slug(row.name)}.png"] = mask.astype(np.uint8) * 255
     for name, pixels in pictures.items():
         with atomic_path(output_dir / name) as temporary:
             Image.fromarray(pixels).save(temporary, format="PNG")

@@ -46,7 +46,7 @@ class ValidationData(Dataset):
         slices_per_case: of a volume: evenly spaced between the lowest and the highest that show a structure.
 
     Raises:
-        ConfigError: no slice at all.
+        ConfigError: fewer than one slice of a volume.
     """
 
     def __init__(self, material: TrainingMaterial, network: KSam, slices_per_case: int = 8) -> None:
