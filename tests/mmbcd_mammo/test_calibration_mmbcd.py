@@ -117,6 +117,9 @@ def test_other_weights_and_rules_are_refused():
         '{"levels": {"image": {"method": "isotonic", "knots": [[0.2, 0.5], [0.1, 0.6]]}}}',
         '{"levels": {"view": {"method": "temperature", "temperature": 1}}}',
         '{"levels": {}, "colour": 1}',
+        '{"levels": {}, "weights_sha256": 7}',
+        '{"levels": {"image": {"method": "temperature", "temperature": 1, "operating_point": '
+        '{"threshold": "x", "rule": "", "sensitivity": 1, "specificity": 1}}}}',
         None,
     ],
 )

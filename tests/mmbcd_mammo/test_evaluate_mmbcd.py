@@ -12,9 +12,11 @@ from toy_mammo_training import OPTIONS, draw_datalist, open_workflow
 
 from common.errors import ConfigError, InputError, find_refusal
 from common.networks.card import WeightsCard
+from common.networks.focalnet_dino.build import build_focalnet_dino
 from common.training.datalist import hash_patient
 from mmbcd.calibration import Scoring, read_calibration
 from mmbcd.datalist import load_datalist
+from mmbcd.detector_weights import save_detector
 from mmbcd.evaluate import EvaluationMaterial, refuse_training_patients
 from mmbcd.network import build_mmbcd
 from mmbcd.weights import save_weights
@@ -123,6 +125,28 @@ def test_histories_can_be_taken_away_or_exchanged(trained: dict[str, Any], tmp_p
     assert alone[0] == alone[1] == alone[2]
     assert own["auc_image_only"] == missing["auc_image_only"] == shuffled["auc_image_only"]
     assert [row["score"] for row in rows["shuffled"]] != [row["score"] for row in rows["own"]]
+
+
+def test_each_study_has_its_own_history(trained: dict[str, Any], tmp_path: Path) -> None:
+    """A later visit of the same patient does not lend its text to the earlier one."""
+    content = json.loads(trained["datalist"].read_text())
+    for row in content["test"]:
+        if row["patient"] == "test0" and row["view"] == "MLO":
+            row |= {"study": "s2", "history": None}
+    path = trained["datalist"].with_name("visits.json")
+    path.write_text(json.dumps(content))
+    evaluate(trained, tmp_path, datalist=path, calibrate=None)
+    rows = {row["name"]: row["has_history"] for row in read_cases(tmp_path) if row["patient"] == "test0"}
+    assert (rows["test0_L_CC.png"], rows["test0_L_MLO.png"]) == ("1", "0")
+
+
+def test_patients_of_the_detector_are_refused(trained: dict[str, Any], tmp_path: Path) -> None:
+    network = build_focalnet_dino("tiny", queries=12, depths=[1, 1, 1, 1], stages=[2, 3], levels=2)
+    notes = {"training_patients": [hash_patient("test1")]}
+    card = WeightsCard("found", "1", "demonstration", "generated")
+    save_detector(network, tmp_path / "d.safetensors", card, (64, 64), notes=notes)
+    with pytest.raises(InputError, match="patients that the detector found was not trained on, got 1 of its"):
+        evaluate(trained, tmp_path, boxes=None, detector_weights=tmp_path / "d.safetensors")
 
 
 def test_refusals(trained: dict[str, Any], tmp_path: Path) -> None:

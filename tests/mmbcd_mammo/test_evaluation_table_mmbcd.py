@@ -48,7 +48,11 @@ def test_levels_by_hand() -> None:
     assert studies["p1"].malignant and studies["p1"].laterality == "" and studies["p1"].score == 0.9
     assert not studies["p2"].malignant and studies["p2"].laterality == "L" and studies["p2"].has_history
     means = combine_levels(CASES, "mean", "max")["breast"]
-    assert [c.score for c in means] == pytest.approx([0.65, 0.35, 0.25])
+    # the view without a region has no say, as in inference
+    assert [c.score for c in means] == pytest.approx([0.65, 0.35, 0.3])
+    assert [c.image_only for c in means] == pytest.approx([0.65, 0.5, 0.5])
+    empty = [one._replace(regions=0) for one in CASES[:2]]
+    assert [c.score for c in combine_levels(empty, "mean", "max")["breast"]] == [0.0]
     with pytest.raises(ConfigError, match="rule: expected one of max, mean, got 'sum'"):
         combine_levels(CASES, "sum", "max")
 

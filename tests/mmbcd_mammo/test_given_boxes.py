@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,22 @@ def test_pictures_are_found_by_instance_uid(tmp_path: Path) -> None:
     assert len(read_boxes(tmp_path)(build_mammogram(PICTURE, name="IM0001"))) == 1
 
 
+def test_the_uid_goes_before_the_name(tmp_path: Path) -> None:
+    (tmp_path / "1.2.3.txt").write_text("0.5 0.5 0.2 0.1 0.03\n")
+    (tmp_path / "r_cc.txt").write_text("")
+    assert len(read_boxes(tmp_path)(build_mammogram(PICTURE))) == 1
+
+
+def test_the_boxes_of_a_name_belong_to_one_picture(tmp_path: Path) -> None:
+    """Data sets call every picture 1-1.dcm."""
+    (tmp_path / "r_cc.txt").write_text("0.5 0.5 0.2 0.1 0.03\n")
+    boxes, first = read_boxes(tmp_path), build_mammogram(PICTURE)
+    assert len(boxes(first)) == len(boxes(first)) == 1
+    other = replace(first, source=replace(first.source, sop_instance_uid="1.2.4"))
+    with pytest.raises(InputError, match="expected boxes of one picture under r_cc.dcm, got two pictures"):
+        boxes(other)
+
+
 @pytest.mark.parametrize(
     ("name", "key"), [("a/b/x.DCM", "x"), ("a\\x.png", "x"), ("1.2.840.5", "1.2.840.5"), ("x.y", "x.y")]
 )
@@ -98,7 +115,7 @@ def test_boxes_of_another_crop_are_refused(tmp_path: Path) -> None:
     ("name", "content", "reason"),
     [
         ("x.txt", "0.5 0.5 0.2", r"a row of 3 numbers"),
-        ("x.txt", "a b c d", r"could not convert string to float"),
+        ("x.txt", "a b c d", r"a row of words'"),
         ("x.txt", "0.5 0.5 nan 0.1", r"numbers that are not finite"),
         ("x.json", "{", r"Expecting property name"),
         ("x.json", "[]", r"list indices must be integers"),
@@ -108,6 +125,12 @@ def test_boxes_of_another_crop_are_refused(tmp_path: Path) -> None:
             "x.json",
             '{"images": [{"id": 1, "file_name": "a/x.png"}, {"id": 2, "file_name": "x.png"}]}',
             r"two images of one name",
+        ),
+        ("x.json", '{"images": [{"id": 1, "file_name": 5}], "annotations": []}', r"'int' object has no"),
+        (
+            "x.json",
+            '{"images": [{"id": 1, "file_name": "x", "width": 0, "height": 9}], "annotations": []}',
+            r"a picture without size",
         ),
     ],
 )

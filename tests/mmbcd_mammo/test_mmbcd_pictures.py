@@ -26,7 +26,9 @@ def test_the_right_breast_hangs_left_of_the_left_one():
 
 def test_missing_partners_leave_their_place():
     assert names("L CC") == ["(R CC)", "L CC"]
-    assert names("R MLO", "L CC", "R CC", "R CC") == ["R CC", "L CC", "R CC", "(L CC)", "R MLO", "(L MLO)"]
+    assert names("R MLO", "L CC", "R CC", "R CC") == [
+        *("R CC", "L CC", "R CC (2)", "(L CC (2))", "R MLO", "(L MLO)"),
+    ]
 
 
 def test_other_views_follow():

@@ -24,7 +24,7 @@ from toy_mammo import (
     write_study,
 )
 
-from common.errors import ConfigError, InputError
+from common.errors import ConfigError, InputError, OutputError
 from common.networks.card import WeightsCard
 from mmbcd.calibration import Calibration, LevelCalibration, OperatingPoint, Scoring, write_calibration
 from mmbcd.classifier import Mmbcd
@@ -287,6 +287,40 @@ def test_bad_input_leaves_nothing(setup: Setup, tmp_path: Path):
         boxes = make_boxes() | {"R_CC.dcm": [(200.0, 5.0, 210.0, 15.0, 0.5)]}
         setup.pipeline(write_study(tmp_path / "study"), boxes=boxes).run()
     assert not setup.output.exists()
+
+
+def test_a_refusal_while_writing_leaves_nothing(setup: Setup, monkeypatch: pytest.MonkeyPatch):
+    """The pictures are drawn already when the DICOM objects are refused."""
+
+    def refuse(*_: object) -> None:
+        raise InputError("headers that DICOM objects cannot follow")
+
+    monkeypatch.setattr("mmbcd.results.write_dicom", refuse)
+    with pytest.raises(InputError, match="headers that DICOM objects cannot follow"):
+        setup.run(write_study(setup.folder / "study", BOTH))
+    assert files_of(setup.output) == set()
+
+
+def test_two_studies_are_never_mixed_in_one_folder(setup: Setup):
+    setup.run(write_study(setup.folder / "study"))
+    (setup.output / "notes.txt").write_text("of the site")
+    assert files_of(setup.output) == FILES | {"notes.txt"}
+    setup.run(write_study(setup.folder / "other", BOTH))
+    assert files_of(setup.output) == {name for name in FILES if "MLO" not in name} | {"notes.txt"}
+
+
+def test_only_files_of_the_folder_are_removed(setup: Setup):
+    setup.output.mkdir()
+    (setup.folder / "kept").touch()
+    (setup.output / "result.json").write_text('{"files": ["../kept"]}')
+    setup.run(write_study(setup.folder / "study", BOTH))
+    assert (setup.folder / "kept").is_file()
+
+
+def test_an_output_that_cannot_be_written_is_refused(setup: Setup):
+    setup.output.touch()
+    with pytest.raises(OutputError, match="out: expected a writable folder, got"):
+        setup.run(write_study(setup.folder / "study", BOTH))
 
 
 def test_two_patients_in_one_folder_are_refused(setup: Setup, tmp_path: Path):

@@ -182,10 +182,27 @@ def test_recall_by_hand(tmp_path: Path) -> None:
     recall.update((boxes, logits, torch.tensor([0, 1])))
     expected = {"mean_recall": 1 / 3, "recall_at_1": 0.0, "recall_at_2": 0.5, "recall_at_4": 0.5}
     assert recall.compute() == pytest.approx(expected)
+    entries = breasts.entries
+    breasts.boxes_of = lambda entry: [*entry.boxes, (60, 60, 63, 63)] if entry is entries[0] else entry.boxes
+    recall.update((boxes, logits, torch.tensor([0, 1])))  # a lesion outside of the breast is missed, too
+    assert recall.compute()["recall_at_4"] == pytest.approx(1 / 3)
     recall.reset()
     assert recall.found == {}
     with pytest.raises(ConfigError, match="hit_iou: expected above 0 up to 1, got 0"):
         LesionRecall(breasts, hit_iou=0)
+
+
+def test_patients_of_the_weights_it_started_from_stay_known(
+    tmp_path: Path, finished: tuple[dict[str, Any], History]
+) -> None:
+    path = finished[0]["output_dir"] / "detector.safetensors"
+    other = draw_datalist(tmp_path / "data", (4, 2, 0))
+    other.write_text(other.read_text().replace('"training', '"again').replace('"again"', '"training"'))
+    for image in (tmp_path / "data").glob("training*.png"):
+        image.rename(image.with_name(image.name.replace("training", "again")))
+    run_training(**finished[0] | {"datalist": other, "output_dir": tmp_path, "epochs": 1, "start_from": path})
+    known = set(read_detector(path).training_patients)
+    assert known < set(read_detector(tmp_path / "detector.safetensors").training_patients)
 
 
 def test_starts_and_refusals(tmp_path: Path, finished: tuple[dict[str, Any], History]) -> None:

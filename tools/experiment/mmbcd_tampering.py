@@ -99,13 +99,11 @@ def read_settings(pairs: Sequence[str], known: Mapping[str, Any]) -> dict[str, A
 def score_all(evaluator: MammoEvaluator) -> dict[str, list[CaseScore]]:
     """Cases of breasts, for every kind of history. Raises BundleError."""
     from experiment.mmbcd_histories import TAMPERS
-    from mmbcd.evaluate import HISTORIES, refuse_training_patients
-    from mmbcd.train import read_training_patients
+    from mmbcd.evaluate import HISTORIES
 
     material = evaluator.material
     if not evaluator.allow_training_patients:
-        known = read_training_patients(evaluator.weights)
-        refuse_training_patients(material.entries, known, evaluator.network.card.name)
+        evaluator.refuse_known(material.entries)
     found = {}
     for histories in HISTORIES:
         evaluator.histories = histories

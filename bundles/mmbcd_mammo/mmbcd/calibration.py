@@ -166,10 +166,10 @@ def read_calibration(path: str | Path | None) -> Calibration:
         content = json.loads(path.read_text(encoding="utf-8"))
         levels = {level: _to_level(row) for level, row in content.pop("levels").items()}
         calibration = Calibration(levels=levels, **content)
-        known = set(levels) <= set(LEVELS)
+        is_sound = set(levels) <= set(LEVELS) and all(map(_is_sound, levels.values()))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(_unreadable(path)) from error
-    if not known or not all(map(_is_sound, levels.values())):
+    if not is_sound or not isinstance(calibration.weights_sha256, str):
         raise InputError(_unreadable(path))
     return calibration
 

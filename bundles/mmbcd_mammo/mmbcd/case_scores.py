@@ -92,8 +92,9 @@ def _join(cases: Sequence[CaseScore], key: Callable[[CaseScore], Hashable], rule
 def _join_group(group: Sequence[CaseScore], rule: str) -> CaseScore:
     first = group[0]
     sides, views = ({getattr(case, name) for case in group} for name in ("laterality", "view"))
-    scores = combine([case.score for case in group], rule)
-    alone = combine([case.image_only for case in group], rule)
+    counted = [case for case in group if case.regions]  # the others have no say, as in inference
+    scores = combine([case.score for case in counted], rule)
+    alone = combine([case.image_only for case in counted], rule)
     side = first.laterality if len(sides) == 1 else ""
     return first._replace(
         name=" ".join(filter(None, (first.patient, first.study, side))),

@@ -40,19 +40,27 @@ class Detections(nn.Module):
 
 
 class Detector:
-    """Callable: a mammogram in, its regions out none where no box keeps an area inside the breast.
+    """Callable: a mammogram in, its regions out; none where no box keeps an area inside the breast.
 
     Args:
         engine: runs `Detections`.
         image_size: (H, W) that the breast is scaled to.
         k, iou: see `select_rois`.
         card: of the weights.
+        patients: hashes of those it was trained on, as far as the file says.
     """
 
     def __init__(
-        self, engine: TensorEngine, image_size: tuple[int, int], k: int, iou: float, card: WeightsCard
+        self,
+        engine: TensorEngine,
+        image_size: tuple[int, int],
+        k: int,
+        iou: float,
+        card: WeightsCard,
+        patients: Sequence[str] = (),
     ) -> None:
-        self.engine, self.image_size, self.k, self.iou, self.card = engine, image_size, k, iou, card
+        self.engine, self.image_size, self.k, self.iou = engine, image_size, k, iou
+        self.card, self.patients = card, patients
 
     def __call__(self, mammogram: Mammogram) -> RoiSet:
         """Boxes in pixels of the whole picture, best first."""
@@ -90,10 +98,11 @@ def build_detector(
         ConfigError: `size` without `image_size`, or settings that do not fit.
         ClassifierError: weights that do not fit.
     """
-    path = Path(weights)
+    path, patients = Path(weights), list[str]()
     if size is None:
         trained = read_detector(path)
         network, card, edges = trained.build(), trained.card, image_size or trained.image_size
+        patients = trained.training_patients
     else:
         if image_size is None:
             raise ConfigError("detector: expected image_size beside size, got none: 1024 is usual")
@@ -108,4 +117,4 @@ def build_detector(
     fit_breast((0, 0, rows, columns), (rows, columns))  # refuses other edges
     examples = torch.zeros(1, 3, rows, columns), torch.zeros(1, rows, columns)
     ready = build_tensor_engine(Detections(network), examples, engine, precision, device)
-    return Detector(ready, (rows, columns), k, iou, card)
+    return Detector(ready, (rows, columns), k, iou, card, patients)

@@ -139,9 +139,13 @@ class Breasts(Dataset):
         boxes = self.boxes_of(self.entries[number]) or ()
         return self.frames[number].to_parts(np.array(boxes, dtype=float).reshape(-1, 4))
 
+    def lesions(self, number: int) -> int:
+        """How many are known, those outside of the breast among them."""
+        return len(self.boxes_of(self.entries[number]) or ())
+
     def prepare(self) -> None:
         """Read everything now, before workers start. Raises InputError."""
-        lesions = sum(len(self.boxes_of(entry) or ()) for entry in self.entries)
+        lesions = sum(map(self.lesions, range(len(self))))
         logger.info("%d mammograms, %d lesions", len(self), lesions)
         self.frames  # noqa: B018
 

@@ -22,6 +22,8 @@ from .detector_data import Breasts
 from .rois import IOU, K, select_rois
 
 METRIC = "mean_recall"
+MISSED = int(np.iinfo(np.int32).max)
+"""Rank of a lesion that no box finds."""
 HIT_IOU = 0.2
 """A lesion is found by a box that overlaps it so much (choice: usual for mammography, whose lesions have no
 sharp border; the region around the box is what is read)."""
@@ -93,7 +95,8 @@ class LesionRecall(Metric):
             frame = self.breasts.frames[number]
             chosen = select_rois(frame.to_pixels(own), values, self.rois, self.iou)
             lesions = frame.to_pixels(self.breasts.targets(number))
-            self.found[number] = find_ranks(chosen.boxes_px, lesions, self.hit_iou)
+            missed = self.breasts.lesions(number) - len(lesions)  # outside of the breast that was found
+            self.found[number] = find_ranks(chosen.boxes_px, lesions, self.hit_iou) + [MISSED] * missed
 
     def compute(self) -> dict[str, float]:
         """{"mean_recall", "recall_at_1", ..., "recall_at_K"}."""
@@ -115,19 +118,18 @@ def count_boxes(rois: int) -> list[int]:
 
 
 def find_ranks(boxes_px: np.ndarray, lesions_px: np.ndarray, hit_iou: float = HIT_IOU) -> list[int]:
-    """For each lesion the place of the first box that finds it, a very large number where none does.
+    """For each lesion the place of the first box that finds it, `MISSED` where none does.
 
     Args:
         boxes_px: (k, 4) best first.
         lesions_px: (n, 4).
         hit_iou: overlap of a box that finds a lesion.
     """
-    missed = np.iinfo(np.int32).max
     if not len(boxes_px):
-        return [int(missed)] * len(lesions_px)
+        return [MISSED] * len(lesions_px)
     first, second = (torch.as_tensor(np.array(v, dtype=float).reshape(-1, 4)) for v in (lesions_px, boxes_px))
     hits = (box_iou(first, second) >= hit_iou).numpy()
-    return [int(row.argmax()) if row.any() else int(missed) for row in hits]
+    return [int(row.argmax()) if row.any() else MISSED for row in hits]
 
 
 def _gather(found: dict[int, list[int]]) -> dict[int, list[int]]:

@@ -41,6 +41,11 @@ class DetectorWeights:
     state: State
     notes: Mapping[str, Any]
 
+    @property
+    def training_patients(self) -> list[str]:
+        """Hashes of the patients it was trained and chosen on; none where the file does not say."""
+        return list(self.notes.get("training_patients", []))
+
     def build(self) -> FocalNetDino:
         """The network with these weights."""
         network = FocalNetDino(self.sizes)

@@ -85,7 +85,7 @@ class MammoEvaluator:
         regions: finds and cuts the regions.
         inferer: runs the network, as in inference.
         output_dir: metrics.json, metrics.md, cases.csv, calibration.json and pictures stand here.
-        weights: path of the weights; their training patients are refused.
+        weights: path of the weights; their training patients, and the detector's, are refused.
         cache_dir: where regions and their features are kept, so that a second evaluation (other histories,
             another trained part) takes seconds.
         calibrate: "temperature" or "isotonic", fitted on the validation part; None for none.
@@ -145,7 +145,7 @@ class MammoEvaluator:
         started = time.perf_counter()
         entries = self.material.entries
         if not self.allow_training_patients:
-            refuse_training_patients(entries, read_training_patients(self.weights), self.network.card.name)
+            self.refuse_known(entries)
         levels = combine_levels(self.score(entries, self.material.part), *self.rules)
         calibration = self._fit()
         settings = self.specificity, self.bootstrap, self.seed
@@ -154,6 +154,12 @@ class MammoEvaluator:
         content = self._describe(rows, groups) | {"seconds": time.perf_counter() - started}
         self._write(content, levels, calibration)
         return content
+
+    def refuse_known(self, entries: Sequence[Entry]) -> None:
+        """Raises InputError: patients of the network's training, or of the detector's."""
+        refuse_training_patients(entries, read_training_patients(self.weights), self.network.card.name)
+        name = str(self.regions.describe()["name"])
+        refuse_training_patients(entries, self.regions.training_patients, f"the detector {name}")
 
     def score(self, entries: Sequence[Entry], part: str) -> list[CaseScore]:
         """Scores of mammograms, as inference gives them. Raises InputError, OutputError."""
@@ -174,12 +180,12 @@ class MammoEvaluator:
         """What concerns each breast; "" where there is nothing, or the network reads no text."""
         if self.histories == "missing" or self.network.text is None:
             return [""] * len(entries)
-        given = {entry.patient: entry for entry in entries}
-        others = dict(zip(given, given, strict=True))
         if self.histories == "shuffled":
+            given = {entry.patient: entry.history for entry in entries}
             order = np.random.default_rng(self.seed).permutation(list(given)).tolist()
             others = dict(zip(order, [*order[1:], order[0]], strict=True))
-        return [clean_history(entry.with_history(given[others[entry.patient]].history)) for entry in entries]
+            entries = [entry.with_history(given[others[entry.patient]]) for entry in entries]
+        return [clean_history(entry) for entry in entries]
 
     def _fit(self) -> Calibration:
         """Raises InputError: no validation part with both classes."""

@@ -47,20 +47,29 @@ class GivenBoxes:
 
     def __init__(self, images: Mapping[str, ImageBoxes], source: str, k: int = K, iou: float = IOU) -> None:
         self.images, self.source, self.k, self.iou = dict(images), source, k, iou
+        self._owners: dict[str, str] = {}
 
     def __call__(self, mammogram: Mammogram) -> RoiSet:
-        """Regions of a picture that is found by its file's name, or by its SOP instance UID.
+        """Regions of a picture that is found by its SOP instance UID, else by its file's name.
 
         Raises:
-            InputError: the picture is not among those given (one without boxes must be listed, too), a box is
-                outside of it, or the boxes belong to a picture of another shape.
+            InputError: the picture is not among those given (one without boxes must be listed, too), its name
+                is another picture's as well, a box is outside of it, or the boxes belong to a picture of
+                another shape.
         """
-        keys = (find_key(mammogram.name), mammogram.source.sop_instance_uid)
-        given = next((self.images[key] for key in keys if key in self.images), None)
-        if given is None:
+        keys = (mammogram.source.sop_instance_uid, find_key(mammogram.name))
+        key = next((key for key in keys if key in self.images), None)
+        if key is None:
             raise InputError(
                 f"{self.source}: expected boxes of {mammogram.name}, got those of {len(self.images)} other "
                 "pictures: add it, with no boxes if there are none"
+            )
+        given, source = self.images[key], mammogram.source
+        owner = source.sop_instance_uid or f"{source.file.folder}/{source.file.name}"
+        if self._owners.setdefault(key, owner) != owner:
+            raise InputError(
+                f"{self.source}: expected boxes of one picture under {mammogram.name}, got two pictures of "
+                "that name: list them by their SOP instance UIDs"
             )
         rows, columns = mammogram.pixels.shape
         boxes = clip_boxes(_scale(given, (columns, rows), mammogram.name), (rows, columns), mammogram.name)
@@ -87,7 +96,7 @@ def read_boxes(path: str | Path, k: int = K, iou: float = IOU) -> GivenBoxes:
         if path.suffix.lower() == ".json":
             return GivenBoxes(_read_coco(json.loads(path.read_text(encoding="utf-8"))), path.name, k, iou)
         return GivenBoxes({find_key(file.name): _read_rows(file) for file in files}, path.name, k, iou)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = "no " + str(error) if isinstance(error, KeyError) else str(error)
         raise InputError(
             f"{path.name}: expected {_FORMATS}, got '{reason[:100]}': correct the file"
@@ -113,12 +122,17 @@ def _read_coco(content: Any) -> dict[str, ImageBoxes]:
 
 
 def _find_size(image: Mapping[str, Any]) -> tuple[float, float] | None:
-    return (float(image["width"]), float(image["height"])) if "width" in image and "height" in image else None
+    if "width" not in image or "height" not in image:
+        return None
+    size = float(image["width"]), float(image["height"])
+    if not min(size) > 0:
+        raise ValueError("a picture without size")
+    return size
 
 
 def _read_rows(path: Path) -> ImageBoxes:
     lines = path.read_text(encoding="utf-8").splitlines()
-    rows = [[float(part) for part in line.replace(",", " ").split()] for line in lines if line.strip()]
+    rows = [_read_numbers(line) for line in lines if line.strip()]
     wrong = next((len(row) for row in rows if len(row) not in (4, 5)), None)
     if wrong is not None:
         raise ValueError(f"a row of {wrong} numbers")
@@ -126,6 +140,13 @@ def _read_rows(path: Path) -> ImageBoxes:
     corners = [[cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2, score] for cx, cy, w, h, score in values]
     in_parts = all(max(row[:4]) <= 1 for row in values)
     return _read_values(corners, (1.0, 1.0) if in_parts else None)
+
+
+def _read_numbers(line: str) -> list[float]:
+    try:
+        return [float(part) for part in line.replace(",", " ").split()]
+    except ValueError as error:  # its words would quote the file
+        raise ValueError("a row of words") from error
 
 
 def _read_values(rows: list[list[float]], size: tuple[float, float] | None) -> ImageBoxes:

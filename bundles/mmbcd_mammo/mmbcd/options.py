@@ -42,7 +42,7 @@ from common.errors import ConfigError
 ALL = -1  # of `text_trained_layers`: embeddings and all layers
 _NORMS = ("batch", "layer")
 _MISSING = ("learned", "empty")
-_LEAST = {"rois": 1, "max_tokens": 4}  # two ends, and something between
+_LEAST = {"rois": 1, "mask_words": 0, "projection": 0, "hidden": 0, "max_tokens": 4}
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,7 @@ class MmbcdOptions:
         _check_name("missing_history", self.missing_history, _MISSING)
         for name in ("dropout", "attention_dropout", "history_dropout", "mask_rate"):
             _check_number(name, getattr(self, name), 0.0, 1.0)
-        for name, least in (
-            ("rois", 1),
-            ("mask_words", 0),
-            ("projection", 0),
-            ("hidden", 0),
-            ("max_tokens", 4),
-        ):
+        for name, least in _LEAST.items():  # of tokens two ends, and something between
             _check_number(name, getattr(self, name), least, 1e6)
         if self.prompt.count("{text}") != 1:
             raise ConfigError("prompt: expected a text with {text} once, got another: 'Indication: {text}'")

@@ -108,7 +108,8 @@ def hang(panels: Sequence[Panel]) -> list[tuple[str, Panel | None]]:
         sides = {side: [p for p in panels if (p.laterality, p.view) == (side, view)] for side in "RL"}
         for number in range(max(map(len, sides.values()))):
             for side, found in sides.items():
-                places.append((f"{side} {view}", found[number] if number < len(found) else None))
+                name = f"{side} {view}" + (f" ({number + 1})" if number else "")
+                places.append((name, found[number] if number < len(found) else None))
     return places
 
 

@@ -48,6 +48,11 @@ class Regions:
         crops = crop_rois(mammogram.pixels, found.boxes_px, size_px, context, square)
         return Rois(crops, found.boxes_px, found.scores)
 
+    @property
+    def training_patients(self) -> list[str]:
+        """Hashes of the patients that the detector was trained on; none for boxes from elsewhere."""
+        return [] if isinstance(self.find, GivenBoxes) else list(self.find.patients)
+
     def describe(self) -> dict[str, Any]:
         """What a result says about its "detector": name, purpose and sha256, or the file of boxes."""
         find = self.find

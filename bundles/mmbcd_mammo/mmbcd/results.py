@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import platform
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -11,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from common.errors import OutputError
 from common.io.files import write_json
 from common.io.mammogram import MammoSource
 
@@ -151,20 +155,52 @@ def describe_versions() -> dict[str, str]:
 
 
 def write_results(results: Results, output_dir: Path) -> list[Path]:
-    """Pictures, DICOM, result.json and, last, report.html; each appears whole or not at all.
+    """Pictures, DICOM, result.json and, last, report.html: all of them, or none where one is refused.
+
+    What an earlier result.json in the folder names is removed, so that two studies are never mixed.
 
     Raises:
+        InputError: headers that DICOM objects cannot follow.
         OutputError: a file cannot be written.
     """
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".results-", dir=output_dir) as staging:
+            written = [path.relative_to(staging) for path in _write_all(results, Path(staging))]
+            _remove_earlier(output_dir)
+            for path in reversed(written):
+                (output_dir / path).parent.mkdir(exist_ok=True)
+                os.replace(Path(staging) / path, output_dir / path)
+    except OSError as error:
+        raise OutputError(
+            f"{output_dir.name}: expected a writable folder, got '{error.strerror}': free space or change "
+            "output_dir"
+        ) from error
+    return [output_dir / path for path in written]
+
+
+def _write_all(results: Results, folder: Path) -> list[Path]:
     record = results.record
-    pictures = draw_pictures(results, output_dir)
-    dicom = write_dicom(record, [view.source for view in results.views], pictures["overview"], output_dir)
+    pictures = draw_pictures(results, folder)
+    dicom = write_dicom(record, [view.source for view in results.views], pictures["overview"], folder)
     record["versions"] = describe_versions()
     files = [*pictures.values(), *dicom]
-    record["files"] = [path.relative_to(output_dir).as_posix() for path in files]
-    write_json(output_dir / "result.json", record)
-    write_report(output_dir / "report.html", record, pictures)
-    return [output_dir / "report.html", output_dir / "result.json", *pictures.values(), *dicom]
+    record["files"] = [path.relative_to(folder).as_posix() for path in files]
+    write_json(folder / "result.json", record)
+    write_report(folder / "report.html", record, pictures)
+    return [folder / "report.html", folder / "result.json", *files]
+
+
+def _remove_earlier(folder: Path) -> None:
+    """Report, result and files of an earlier run; nothing outside of the folder."""
+    try:
+        named = json.loads((folder / "result.json").read_text(encoding="utf-8"))["files"]
+        paths = [folder / name for name in ("report.html", "result.json", *map(str, named))]
+    except (OSError, ValueError, LookupError, TypeError):
+        return
+    for path in paths:
+        if path.resolve().is_relative_to(folder.resolve()):
+            path.unlink(missing_ok=True)
 
 
 def draw_pictures(results: Results, output_dir: Path) -> dict[str, Path]:

@@ -41,9 +41,7 @@ def build_store(entries: Sequence[Entry], regions: Regions, size_px: int, folder
 
 def describe_regions(regions: Regions) -> str:
     """Everything that the regions of a mammogram depend on, but not the machine that finds them."""
-    described = {
-        key: value for key, value in regions.describe().items() if key not in ("engine", "precision")
-    }
+    described = {key: value for key, value in regions.describe().items() if key not in _MACHINE}
     if isinstance(regions.find, GivenBoxes):
         digest = hashlib.sha256()
         for name, given in sorted(regions.find.images.items()):

@@ -96,6 +96,7 @@ class DetectorWriter:
         material: brings patients and licence.
         breasts: says the size of the pictures.
         purpose: "research", "demonstration", ...; stands in every result.
+        start_from: weights that the run went on from; their patients stay known.
     """
 
     def __init__(
@@ -105,14 +106,15 @@ class DetectorWriter:
         material: DetectorMaterial,
         breasts: Breasts,
         purpose: str = "research",
+        start_from: str | None = None,
     ) -> None:
         self.folder, self.network, self.material = Path(output_dir), network, material
-        self.breasts, self.purpose = breasts, purpose
+        self.breasts, self.purpose, self.start_from = breasts, purpose, start_from
 
     def write(self, history: Sequence[Mapping[str, float]]) -> None:
         """Raises OutputError: no room; ClassifierError: a weight that is not finite."""
         entries = [*self.material.training, *self.material.validation]
-        patients = sorted({hash_patient(entry.patient) for entry in entries})
+        patients = {hash_patient(entry.patient) for entry in entries}
         header = entries[0].header
         card = WeightsCard(
             name=self.folder.resolve().name,
@@ -121,11 +123,16 @@ class DetectorWriter:
             training_data=f"{header.name} (licence: {header.licence}), {len(patients)} patients",
         )
         notes = {
-            "training_patients": patients,
+            "training_patients": sorted(patients | self._earlier_patients()),
             "lesions": self.material.lesions,
             "validation": dict(history[-1]),
         }
         save_detector(self.network, self.folder / WEIGHTS, card, self.breasts.image_size, notes=notes)
+
+    def _earlier_patients(self) -> set[str]:
+        if self.start_from is None or Path(self.start_from).suffix != ".safetensors":
+            return set()
+        return set(read_detector(self.start_from).training_patients)
 
 
 def build_run_keeper(
