@@ -288,6 +288,20 @@ def test_missing_input_is_refused(tmp_path):
     refuse(tmp_path, "expected a case or a folder of cases, got no such path", "nowhere")
 
 
+def test_a_series_is_not_named_where_studies_are_mixed(tmp_path):
+    """Two patients in one folder: number 4 is a series of one of them only, so neither is segmented by it."""
+    for seed, number in ((1, 3), (2, 4)):
+        for path in write_ct_series(
+            tmp_path / "mixed", body_volume(), AFFINE, seed=seed, series_number=number
+        ):
+            path.rename(path.with_name(f"{seed}{path.name}"))
+    with pytest.raises(InputError, match="2 were refused: mixed-1: .* folder of one study where a series is"):
+        run(tmp_path / "mixed", tmp_path / "out", series=4)
+    assert not list((tmp_path / "out").rglob("volumes.json"))
+    run(tmp_path / "mixed", tmp_path / "all")
+    assert len(list((tmp_path / "all").rglob("volumes.json"))) == 2
+
+
 def test_series_that_is_not_there_is_refused(tmp_path):
     write_ct(tmp_path / "ct")
     with pytest.raises(InputError, match="expected series '7' once, got 0"):

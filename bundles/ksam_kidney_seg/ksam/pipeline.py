@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import ConfigError
+from common.errors import ConfigError, InputError
 from common.folder_run import Finding, check_output_dir, run_folder
 from common.io.cases import Case, find_cases
 from common.io.ct_volume import CtVolume, read_ct
@@ -89,9 +89,23 @@ class Prediction:
 
 
 def read(case: Case, series: str | int | None = None) -> Image:
-    """Raises InputError."""
+    """The case's pixels.
+
+    Args:
+        case: which one.
+        series: that the user names.
+
+    Raises:
+        InputError: unreadable, or a series is named where several studies lie in one folder: its number may
+            be another patient's.
+    """
     if case.kind == "picture":
         return Image(case, read_rgb(case.path), None)
+    if case.series is not None and series not in (None, case.series):
+        raise InputError(
+            f"{case.name}: expected a folder of one study where a series is named, got several studies: name "
+            "the folder of one of them, or leave series out"
+        )
     volume = read_ct(case.path, case.series or series)
     return Image(case, volume.to_axial().voxels, volume)
 
