@@ -13,13 +13,24 @@ from typing import Any
 import cv2
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, VLWholeSlideMicroscopyImageStorage
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    VLWholeSlideMicroscopyImageStorage,
+)
 
 from .ct_series import phantom_uid
 
 TILE_PX = 256
 SRGB = b"\x00\x00\x00\x80ADBE\x02\x10\x00\x00mntrRGB XYZ " + bytes(12) + b"acspAPPL" + bytes(84) + bytes(4)
 """A header of an ICC profile without tags; the standard wants a profile, nobody here applies it."""
+
+QUALITY, RATIO = 90, 10
+"""Of lossy tiles: quality of JPEG, compression ratio of JPEG 2000."""
 
 
 def write_dicom_slide(
@@ -30,9 +41,10 @@ def write_dicom_slide(
     downsamples: Sequence[int] = (1, 4),
     orientation: Sequence[float] = (0, -1, 0, -1, 0, 0),
     origin_mm: Sequence[float] = (20.0, 40.0),
+    transfer_syntax: UID = ExplicitVRLittleEndian,
     tags: Mapping[str, Any] | None = None,
 ) -> list[Path]:
-    """Write a pyramid of uncompressed TILED_FULL images, largest level first.
+    """Write a pyramid of TILED_FULL images, largest level first.
 
     Args:
         folder: for level_0.dcm, level_1.dcm, ...
@@ -41,6 +53,7 @@ def write_dicom_slide(
         downsamples: of the levels.
         orientation: direction cosines of a row and of a column in the slide's coordinates.
         origin_mm: X and Y of the total pixel matrix in the slide's coordinates, the same for all levels.
+        transfer_syntax: Explicit VR Little Endian, JPEG Baseline, or JPEG 2000 (lossless or lossy).
         tags: elements by keyword that are set in every file; None removes one.
     """
     folder = Path(folder)
@@ -50,6 +63,7 @@ def write_dicom_slide(
         size = (pixels.shape[1] // step, pixels.shape[0] // step)
         image = _header(level, mpp * step / 1000, orientation, origin_mm)
         _add_pixels(image, cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), mpp * step / 1000)
+        _compress(image, transfer_syntax)
         for keyword, value in (tags or {}).items():
             if value is not None:
                 setattr(image, keyword, value)
@@ -170,6 +184,26 @@ def _add_pixels(image: Dataset, pixels: np.ndarray, pixel_mm: float) -> None:
     image.DimensionOrganizationType = "TILED_FULL"
     image.DimensionOrganizationSequence = [_item(DimensionOrganizationUID=organization)]
     image.PixelData = padded.reshape(rows, TILE_PX, columns, TILE_PX, 3).swapaxes(1, 2).tobytes()
+
+
+def _compress(image: Dataset, transfer_syntax: UID) -> None:
+    """Encode the tiles: JPEG by OpenCV, JPEG 2000 by pydicom's plug-in of OpenJPEG."""
+    if transfer_syntax in (JPEG2000Lossless, JPEG2000):
+        more = {} if transfer_syntax == JPEG2000Lossless else {"j2k_cr": [RATIO]}
+        image.compress(transfer_syntax, generate_instance_uid=False, **more)
+    elif transfer_syntax == JPEGBaseline8Bit:
+        tiles = np.frombuffer(image.PixelData, np.uint8).reshape(-1, TILE_PX, TILE_PX, 3)[..., ::-1]
+        options = (cv2.IMWRITE_JPEG_QUALITY, QUALITY)
+        options += (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422)
+        coded = [cv2.imencode(".jpg", tile, options)[1].tobytes() for tile in tiles]
+        image.PixelData, image["PixelData"].VR = encapsulate(coded), "OB"
+        image["PixelData"].is_undefined_length = True
+        image.PhotometricInterpretation = "YBR_FULL_422"
+        image.file_meta.TransferSyntaxUID = transfer_syntax
+    if transfer_syntax in (JPEGBaseline8Bit, JPEG2000):
+        method = "ISO_10918_1" if transfer_syntax == JPEGBaseline8Bit else "ISO_15444_1"
+        image.LossyImageCompression, image.LossyImageCompressionMethod = "01", method
+        image.LossyImageCompressionRatio = RATIO
 
 
 def _code(value: str, meaning: str, scheme: str = "SCT") -> Dataset:

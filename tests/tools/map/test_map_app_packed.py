@@ -10,31 +10,14 @@ import sys
 import sysconfig
 import zipfile
 
-import numpy as np
 import pytest
-import torch
 from bundle_run import read_bundle
-from monai.networks.nets import DenseNet
 from outcome import Refusal
 from packing.build import build_zip
 from phantoms.slide_dicom import write_dicom_slide
 from toy_map import APP, ROOT
+from toy_slides import SETTINGS, draw_slide, write_classifier
 
-NETWORK = {
-    "spatial_dims": 2,
-    "in_channels": 3,
-    "out_channels": 3,
-    "init_features": 8,
-    "growth_rate": 4,
-    "block_config": [2, 2],
-}
-SETTINGS = {
-    "scales": ["x10", "x20", "x40"],
-    "points": 6,
-    "stride_px": 32,
-    "engine": "torch",
-    "precision": "fp32",
-}
 SCRIPT = """
 import runpy, sys
 from pathlib import Path
@@ -50,34 +33,6 @@ own = [n for n, m in list(sys.modules.items()) if (f := getattr(m, "__file__", N
 print("own:", own, "common:", "common" in sys.modules)
 sys.exit(code)
 """
-
-
-def write_classifier(folder):
-    folder.mkdir()
-    torch.manual_seed(0)
-    torch.save(DenseNet(**NETWORK).state_dict(), folder / "model.pt")
-    content = {
-        "name": "tiny",
-        "version": "1",
-        "purpose": "demonstration",
-        "network": {"source": "monai", "name": "DenseNet", "args": NETWORK},
-        "weights": {"file": "model.pt", "sha256": None},
-        "head": None,
-        "outputs": None,
-        "labels": [{"value": value, "name": name} for value, name in enumerate(("one", "two", "three"))],
-        "input": {"size_px": 64, "scale": 1 / 255, "mean": [0, 0, 0], "std": [1, 1, 1]},
-        "training_mpp": 0.5,
-        "reference": None,
-    }
-    (folder / "classifier.json").write_text(json.dumps(content))
-    return folder / "classifier.json"
-
-
-def draw_slide():
-    rng = np.random.default_rng(0)
-    pixels = np.full((400, 400, 3), 245, np.uint8)
-    pixels[60:340, 60:340] = np.clip(rng.normal((150, 70, 150), 25, (280, 280, 3)), 0, 255)
-    return pixels
 
 
 @pytest.mark.slow
