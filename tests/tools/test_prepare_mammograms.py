@@ -25,6 +25,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from common.errors import InputError
+from common.io.mammogram import find_studies, read_mammogram, read_study
 from mmbcd.datalist import Entry, load_datalist
 
 
@@ -315,31 +316,90 @@ def test_inbreast(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("inbreast", source) == 1 and "111.xml: expected outlines" in capsys.readouterr().err
 
 
-def test_mias(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = tmp_path / "mias"
+def mias(source: Path, *numbers: int) -> np.ndarray:
+    """Info.txt as it is published, with the words around its table, and pictures with a bright circle."""
     source.mkdir()
     lines = [
-        "mdb001 G CIRC B 535 425 197",
-        "mdb002 G CIRC M 100 1000 20",
-        "mdb003 D NORM",
+        "1st column: MIAS database reference number.",
+        "mdb001 G CIRC B 700 424 40",
+        "mdb002 G CIRC M 300 724  20",
+        "mdb002 G CIRC B 500 124  20",
+        "mdb003 D NORM              ",
+        "mdb004 D CALC M 200 200 9",
         "mdb005 F CALC B *NOTE 3*",
     ]
-    (source / "Info.txt").write_text("\n".join(["# mdb names", *lines]))
-    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    for number in (1, 2, 3, 5):
-        Image.fromarray(pixels).save(source / f"mdb00{number}.pgm")
+    (source / "Info.txt").write_text("\r\n".join(lines))
+    y, x = np.mgrid[:1024, :1024]
+    pixels = np.where((x - 1023) ** 2 / 700**2 + (y - 512) ** 2 / 480**2 < 1, 90, 3).astype(np.uint8)
+    pixels[(x - 700) ** 2 + (y - 600) ** 2 < 40**2] = 200
+    (source / "all-mias").mkdir()
+    for number in numbers:
+        shown = pixels if number % 2 else pixels[:, ::-1]
+        Image.fromarray(shown).save(source / "all-mias" / f"mdb{number:03d}.pgm")
+    return pixels
+
+
+def test_mini_mias(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "mias"
+    pixels = mias(source, 1, 2, 3, 5)
     assert run("mias", source, "--fractions", "1,0,0") == 0
+    assert "1 left out: no such picture" in capsys.readouterr().out
     entries = flatten(read_all(source))
-    # centres are counted from the lower edge of 1024 rows
-    assert entries["mdb001.png"].boxes == ((338, 402, 732, 796),) and entries["mdb001.png"].laterality == "R"
-    assert entries["mdb002.png"].malignant and entries["mdb002.png"].laterality == "L"
-    assert entries["mdb001.png"].patient == entries["mdb002.png"].patient != entries["mdb003.png"].patient
+    first, second = entries["mdb001.png"], entries["mdb002.png"]
+    assert (first.laterality, second.laterality, first.view) == ("R", "L", "MLO")
+    assert first.patient == second.patient != entries["mdb003.png"].patient
+    # centres are counted from the lower edge; of a malignant breast the malignant finding alone
+    assert first.boxes == ((660, 560, 740, 640),) and not first.malignant
+    assert second.boxes == ((280, 280, 320, 320),) and second.malignant
     assert entries["mdb003.png"].boxes == () and entries["mdb005.png"].boxes is None
-    written = entries["mdb003.png"].image
-    assert np.array_equal(np.asarray(Image.open(written)), pixels)
-    assert json.loads(written.with_suffix(".json").read_text())["view"] == "MLO"
-    (source / "mdb001.pgm").write_text("no picture")
-    assert run("mias", source) == 1 and "mdb001.pgm: expected a PGM picture" in capsys.readouterr().err
+    assert [entries[f"mdb00{n}.png"].density for n in (1, 3, 5)] == ["B", "C", "A"]
+    assert np.array_equal(np.asarray(Image.open(first.image)), pixels)
+
+
+def test_mini_mias_is_read_as_every_study_is(tmp_path: Path) -> None:
+    """Training reads the pictures with their boxes, inference the folders of the patients."""
+    source = tmp_path / "mias"
+    mias(source, 1, 2, 3)
+    assert run("mias", source, "--fractions", "1,0,0") == 0
+    first = flatten(read_all(source))["mdb001.png"]
+    assert first.boxes is not None
+    mammogram = read_mammogram(first.image, first.laterality, first.view)
+    x0, y0, x1, y1 = (int(value) for value in first.boxes[0])
+    assert mammogram.pixels[y0:y1, x0:x1].mean() > 0.6 > mammogram.pixels[y1:, x1:].max()
+    assert mammogram.source.spacing_mm == (0.2, 0.2)
+    rows0, columns0, rows1, columns1 = mammogram.breast_px
+    assert (abs(rows0 - 32) < 30, abs(columns0 - 323) < 30, rows1 > 960, columns1 == 1024) == (True,) * 4
+    cases = find_studies(first.image.parents[1])
+    assert [case.name for case in cases] == ["mias001", "mias002"]
+    study = read_study(cases[0])
+    assert [(one.laterality, one.view) for one in study.mammograms] == [("R", "MLO"), ("L", "MLO")]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (
+            np.zeros((512, 1024), np.uint8),
+            "expected 1024x1024 pixels of 8 bits, as mini-MIAS has, got 1024x512",
+        ),
+        (np.full((1024, 1024), 900, np.uint16), "of 8 bits, as mini-MIAS has, got 1024x1024 of mode I"),
+        (None, "expected a PGM picture, got other data"),
+    ],
+)
+def test_pictures_that_are_not_of_mini_mias(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], pixels: np.ndarray | None, message: str
+) -> None:
+    """The larger pictures of MIAS: the table's numbers would lie elsewhere in them."""
+    source = tmp_path / "mias"
+    mias(source, 1)
+    image = source / "all-mias" / "mdb001.pgm"
+    if pixels is None:
+        image.write_bytes(image.read_bytes()[:5000])
+    else:
+        Image.fromarray(pixels).save(image)
+    assert run("mias", source) == 1
+    error = capsys.readouterr().err.rpartition("\r")[2]  # behind the progress bar
+    assert error.startswith("error: mdb001.pgm: expected") and message in error and error.count("\n") == 1
 
 
 def test_what_training_would_refuse_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -90,9 +90,10 @@ def read_outlines(path: Path) -> list[Box]:
 
 
 def collect_mias(source: Path) -> MammoSet:
-    """Info.txt and mdb001.pgm ...; even numbers are left breasts, pairs are patients, all views are MLO.
+    """mini-MIAS: Info.txt and mdb001.pgm ...; even numbers are left breasts, pairs are patients, all are MLO.
 
-    Centres of circles are counted from the lower edge. The pictures become PNG files beside the datalist.
+    The table's centres count from the left and from the lower edge of 1024 x 1024 pixels of 0.2 mm. The
+    pictures become PNG files with sidecars, in one folder for each patient, beside the datalist.
 
     Raises:
         InputError: no Info.txt, or no picture.
@@ -114,42 +115,57 @@ def collect_mias(source: Path) -> MammoSet:
 
 def _read_mias(name: str, image: Path, rows: list[re.Match[str]]) -> MammoEntry:
     number = int(rows[0][2])
-    side = "R" if number % 2 else "L"
+    patient, side = f"mias{(number + 1) // 2:03d}", "R" if number % 2 else "L"
     abnormal = [row for row in rows if row[4] != "NORM"]
     chosen = [row for row in abnormal if row[5] == "M"] or abnormal
     placed = all(row[6] for row in chosen)
     return MammoEntry(
         name=name,
         image=image,
-        patient=f"mias{(number + 1) // 2:03d}",
-        study=f"mias{(number + 1) // 2:03d}",
+        patient=patient,
+        study=patient,
         laterality=side,
         view="MLO",
         malignant=any(row[5] == "M" for row in abnormal),
         boxes=[_circle(row) for row in chosen] if placed else None,
         known=Known(density=_MIAS_DENSITY[rows[0][3]]),
-        make=functools.partial(_convert, image, name, side),
+        make=functools.partial(_convert, image, name, side, patient),
     )
 
 
 def _circle(row: re.Match[str]) -> Box:
+    """The box around a circle, in pixels from the upper left corner."""
     x, y, radius = (float(row[group]) for group in (6, 7, 8))
     top = MIAS_SIZE_PX - y
     return x - radius, top - radius, x + radius, top + radius
 
 
-def _convert(image: Path, name: str, side: str, folder: Path) -> Path:
+def _convert(image: Path, name: str, side: str, patient: str, folder: Path) -> Path:
     """PGM -> PNG with the sidecar that reading wants. Raises InputError, OutputError."""
-    try:
-        with Image.open(image) as opened:
-            grey = opened.convert("L")
-    except OSError as error:
-        raise InputError(
-            f"{image.name}: expected a PGM picture, got other data: download it again"
-        ) from error
-    target = folder / f"{name}.png"
+    grey = _read_pgm(image)
+    target = folder / patient / f"{name}.png"
     with atomic_path(target) as temporary:
         grey.save(temporary)
     spacing = [MIAS_SPACING_MM, MIAS_SPACING_MM]
-    write_json(folder / f"{name}.json", {"laterality": side, "view": "MLO", "spacing_mm": spacing})
+    stated = {"laterality": side, "view": "MLO", "spacing_mm": spacing, "patient": patient, "study": patient}
+    write_json(target.with_suffix(".json"), stated)
     return target
+
+
+def _read_pgm(image: Path) -> Image.Image:
+    """Raises InputError: no picture, or not one of mini-MIAS, to which the table's numbers belong."""
+    try:
+        with Image.open(image) as opened:
+            opened.load()
+            mode, size = opened.mode, opened.size
+            grey = opened.copy()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{image.name}: expected a PGM picture, got other data: download it again"
+        ) from error
+    if mode != "L" or size != (MIAS_SIZE_PX, MIAS_SIZE_PX):
+        raise InputError(
+            f"{image.name}: expected {MIAS_SIZE_PX}x{MIAS_SIZE_PX} pixels of 8 bits, as mini-MIAS has, got "
+            f"{size[0]}x{size[1]} of mode {mode}: take mini-MIAS, its table counts in these pixels"
+        )
+    return grey
