@@ -234,7 +234,7 @@ def steep_rescale(dataset, number):
     [
         (make_mr, "expected a CT series, got series 1 .MR, .*not CT but MR"),
         (drop_pixels, "expected pixel data, got a header alone"),
-        (grow_one, "expected"),
+        (grow_one, "expected slices of one size, got"),
         (drop_rescale, "no rescale"),
         (steep_rescale, "expected HU, got values"),
     ],
