@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from common.networks.card import WeightsCard
 from common.training.datalist import hash_patient
 from ksam.datalist import load_datalist
 from ksam.delta import save_delta
-from ksam.evaluate import EvaluationMaterial, refuse_training_patients
+from ksam.evaluate import EvaluationMaterial, count_scored_templates, refuse_training_patients
 from ksam.prompts import save_task
 from ksam.template_choice import draw_task
+from ksam.template_maker import StructureRule, make_templates, read_labelled
 
 
 def evaluate(folder: Path, **overrides: Any) -> dict[str, Any]:
@@ -69,6 +71,28 @@ def test_one_template_of_a_task_folder(tmp_path: Path) -> None:
     assert result["structures"]["cup"]["dice_sd"] is None
     assert result["structures"]["cup"]["ensemble_dice"] is None
     assert not result["prompts"]["drawn_from_training"]
+
+
+def test_a_template_among_the_scored_pictures_is_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = draw_datalist(tmp_path / "data")
+    case, other = load_datalist(path, "test")[:2]
+    rules = [StructureRule("disc", (1, 2)), StructureRule("cup", (2,))]
+    task = draw_task(load_datalist(path, "training"), 1, 0)
+    for picture, found in ((case, 1), (load_datalist(path, "training")[0], 0)):
+        labelled = read_labelled(picture.image, picture.label, rules)
+        own = replace(task, templates=tuple(make_templates(labelled, [0], "own")))
+        assert count_scored_templates([case, other], own) == found
+    assert count_scored_templates([case], task) == 0  # drawn from a datalist: no file is known
+    save_task(
+        replace(
+            task, templates=tuple(make_templates(read_labelled(case.image, case.label, rules), [0], "own"))
+        ),
+        tmp_path / "task",
+    )
+    assert evaluate(tmp_path, datalist=path, prompts=tmp_path / "task")["prompts"]["scored_too"] == 1
+    assert "1 of the scored files are templates too" in caplog.text
 
 
 def draw_volumes(folder: Path) -> Path:

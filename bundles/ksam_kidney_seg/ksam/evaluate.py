@@ -16,6 +16,7 @@ from tqdm import tqdm
 from common.errors import ConfigError, InputError
 from common.io.ct_volume import read_ct
 from common.io.files import write_json, write_text
+from common.networks.sam_weights import hash_file
 from common.report.score_figures import plot_scores
 from common.report.wording import weights_note
 from common.training.datalist import PARTS, hash_patient
@@ -119,6 +120,17 @@ def refuse_training_patients(cases: Sequence[Case], patients: Sequence[str], nam
         )
 
 
+def count_scored_templates(cases: Sequence[Case], task: Task) -> int:
+    """Files that are scored and are templates too, told by their sha256: their Dice says nothing.
+
+    Args:
+        cases: to be evaluated.
+        task: with templates that `tools/prompts.py make` cut out of files; of others nothing is known.
+    """
+    known = {template.provenance.get("sha256") for template in task.templates} - {None}
+    return sum(case.image.is_file() and hash_file(case.image) in known for case in cases) if known else 0
+
+
 class CaseEvaluator:
     """Segments every case with each template by itself and with all of them, and writes what came out.
 
@@ -167,6 +179,9 @@ class CaseEvaluator:
             refuse_training_patients(
                 material.cases, read_training_patients(self.weights), self.network.card.name
             )
+        scored_templates = count_scored_templates(material.cases, task)
+        if scored_templates:
+            logger.warning("%d of the scored files are templates too: these scores say nothing", scored_templates)
         tasks = single_template_tasks(task)
         if self.ensemble and len(tasks) > 1:
             tasks[ENSEMBLE] = task
@@ -174,6 +189,7 @@ class CaseEvaluator:
         scores = [score for case in cases for score in self._score_case(case, tasks)]
         rows = summarize(scores, task.structure_names, self.bootstrap, self.seed)
         content = self._describe(rows, tasks) | {"seconds": time.perf_counter() - started}
+        content["prompts"]["scored_too"] = scored_templates
         self._write(content, scores, rows)
         return content
 
