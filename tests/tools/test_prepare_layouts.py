@@ -104,13 +104,33 @@ def test_totalsegmentator_joins_masks_and_keeps_its_split(tmp_path, ct, labels, 
     assert set(read_all(source, "test")) == {"s0001"}
 
 
-def test_totalsegmentator_of_another_shape_is_refused(tmp_path, ct, capsys):
+@pytest.mark.parametrize(
+    ("shape", "affine", "got"),
+    [((3, 3, 3), AFFINE, "12x10x4 voxels, got 3x3x3"), (SHAPE, 1.01 * AFFINE, "got voxels at other places")],
+)
+def test_totalsegmentator_on_another_grid_is_refused(tmp_path, ct, capsys, shape, affine, got):
     source = tmp_path / "total"
     save(source / "s0000" / "ct.nii.gz", ct)
     for side in ("kidney_right", "kidney_left"):
-        save(source / "s0000" / "segmentations" / f"{side}.nii.gz", np.ones((3, 3, 3), np.uint8))
+        save(source / "s0000" / "segmentations" / f"{side}.nii.gz", np.ones(shape, np.uint8), affine)
     assert run("totalsegmentator", source, "--fractions", "1,0,0") == 1
-    assert "expected the image's shape (12, 10, 4), got (3, 3, 3)" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "kidney_right.nii.gz: expected labels on the grid of the image" in error
+    assert got in error
+
+
+def test_totalsegmentator_masks_with_other_axes_lie_where_they_belong(tmp_path, ct, labels):
+    """The same mask stored from the other end of axis 0, with the affine that says so."""
+    flip = np.eye(4)
+    flip[0, 0], flip[0, 3] = -1, SHAPE[0] - 1
+    source = tmp_path / "total"
+    save(source / "s0000" / "ct.nii.gz", ct)
+    for side, value in (("kidney_right", 1), ("kidney_left", 2)):
+        mask = (labels == value)[::-1].astype(np.uint8)
+        save(source / "s0000" / "segmentations" / f"{side}.nii.gz", mask, AFFINE @ flip)
+    assert run("totalsegmentator", source, "--fractions", "1,0,0") == 0
+    (slices,) = read_all(source).values()
+    assert np.array_equal(slices[2].masks["kidney_right"], (labels[:, :, 2] == 1).T)
 
 
 def test_kipa22_is_shifted_to_hu(tmp_path, ct, labels):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import functools
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import nibabel as nib
@@ -14,7 +13,8 @@ import numpy as np
 from common.errors import ConfigError, InputError
 from common.io.ct_volume import read_ct
 from common.io.files import atomic_path
-from common.io.nifti import read_label_nifti, write_nifti_mask
+from common.io.nifti import write_nifti_mask
+from ksam.label_maps import read_label_map
 
 from .entries import Collected, Entry, Request, need, strip_suffixes, structure
 from .split import normal_part
@@ -122,7 +122,7 @@ def collect_totalsegmentator(request: Request) -> Collected:
     The masks of the wanted structures are joined into one label map; cases without any are left out.
 
     Raises:
-        InputError: no such case, or a mask that is missing.
+        InputError: no such case, or a mask that is missing or on another grid.
     """
     wanted = request.structures or ("kidney_right", "kidney_left")
     official = _totalsegmentator_split(request.source / "meta.csv")
@@ -157,22 +157,12 @@ def _totalsegmentator_split(path: Path) -> dict[str, str]:
 def _join_masks(image: Path, masks: list[Path], name: str, folder: Path) -> tuple[Path, Path] | None:
     volume = read_ct(image)
     joined = np.zeros(volume.shape, np.uint8)
-    for value, mask in enumerate(_read_masks(masks, volume.shape), 1):
-        joined[mask] = value
+    for value, mask in enumerate(masks, 1):
+        joined[read_label_map(mask).on_grid(volume.affine_ras_mm, volume.shape) > 0] = value
     if not joined.any():
         return None
     write_nifti_mask(joined, volume, folder / f"{name}.nii.gz")
     return image, folder / f"{name}.nii.gz"
-
-
-def _read_masks(paths: list[Path], shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
-    for path in paths:
-        mask = read_label_nifti(path)[0] > 0
-        if mask.shape != shape:
-            raise InputError(
-                f"{path.name}: expected the image's shape {shape}, got {mask.shape}: download again"
-            )
-        yield mask
 
 
 def _shift_to_hu(image: Path, label: Path, offset: float, folder: Path) -> tuple[Path, Path]:
