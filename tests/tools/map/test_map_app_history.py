@@ -1,4 +1,4 @@
-"""Histories in a file beside the mammograms, through the application: JSON, HL7 v2 and FHIR."""
+"""Histories of the header and of a file beside the mammograms, through the application (JSON, HL7, FHIR)."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def run(tmp_path_factory):
     """Run a study with one more file, or with settings; returns outcome, result.json and run.json."""
     settings = toy_mmbcd_settings(tmp_path_factory.mktemp("toy"))
 
-    def run_one(name=None, content="", **more):
+    def run_one(name=None, content="", header=None, **more):
         folder = tmp_path_factory.mktemp("case")
-        study = write_study(folder / "in" / "study")
+        study = write_study(folder / "in" / "study", **(header or {}))
         if name is not None:
             (study / name).write_text(content, encoding="utf-8", newline="")
         found = run_case(MMBCD, folder / "in", folder / "out", settings | more)
@@ -62,6 +62,12 @@ def test_every_form_gives_the_score_of_its_words(run, told, capfd, name, content
     said = capfd.readouterr()
     shown = found.message + log + said.out + said.err
     assert [word for word in (TEXT, "Secret", "P-4711") if word in shown] == []
+
+
+def test_the_studys_own_history_comes_before_the_file(run, told):
+    header = {"AdditionalPatientHistory": TEXT}
+    _, result, _ = run("history.json", json.dumps({"history": "nothing of note"}), header=header)
+    assert result["history"]["status"] == "used" and result["study"]["score"] == told[0]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""DICOM whole slides with the tiles that scanners write, through the application."""
+"""Whole slides through the application: DICOM with the tiles that scanners write, and TIFF."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import openslide
 import pydicom
 import pytest
+import tifffile
 from phantoms.slide_dicom import write_dicom_slide
 from pydicom.uid import JPEG2000, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit
 from run_case import run_case
@@ -30,10 +31,14 @@ def run(tmp_path_factory):
     """Run a slide in one transfer syntax: folder of the input, folder of the output."""
     classifier = write_classifier(tmp_path_factory.mktemp("toy") / "classifier")
 
-    def run_one(transfer_syntax):
+    def run_one(transfer_syntax=None, **more):
         folder = tmp_path_factory.mktemp("slide")
-        write_dicom_slide(folder / "in" / "series", draw_smooth(), 0.5, transfer_syntax=transfer_syntax)
-        settings = SETTINGS | {"classifier": str(classifier), "points": 3, "stride_px": 64}
+        if transfer_syntax is None:
+            (folder / "in" / "series").mkdir(parents=True)
+            tifffile.imwrite(folder / "in" / "series" / "slide.tif", draw_smooth(), tile=(256, 256))
+        else:
+            write_dicom_slide(folder / "in" / "series", draw_smooth(), 0.5, transfer_syntax=transfer_syntax)
+        settings = SETTINGS | {"classifier": str(classifier), "points": 3, "stride_px": 64} | more
         found = run_case(WSI, folder / "in", folder / "out", settings)
         assert found.exit_code == 0, found.message
         return folder / "in" / "series", folder / "out"
@@ -78,3 +83,13 @@ def test_compressed_tiles_are_read_as_what_was_drawn(run, plain, transfer_syntax
     if transfer_syntax == JPEG2000Lossless:
         assert read_labels(output) == read_labels(plain[1])
         assert read_labels(output)[0]
+
+
+def test_a_tiff_gets_geojson_and_ome_tiff_and_no_dicom(run):
+    _, output = run(mpp=0.5)
+    names = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
+    assert {"scale.json", "run.json"} <= names and not [name for name in names if name.endswith(".dcm")]
+    (picture,) = output.glob("*.ome.tif")
+    assert tifffile.imread(picture).max() > 0
+    (outlines,) = output.glob("*.geojson")
+    assert json.loads(outlines.read_text())["features"]
