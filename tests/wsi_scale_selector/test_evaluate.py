@@ -166,6 +166,19 @@ def test_refusals(tmp_path: Path) -> None:
         material(tmp_path, scales=["x1"])
 
 
+@pytest.mark.parametrize(
+    ("scales", "names"), [("x20", ("x20",)), (20, ("x20",)), ("x10, 0.5um", ("x10", "0.5um"))]
+)
+def test_scales_as_the_command_line_gives_them(tmp_path: Path, scales: Any, names: tuple[str, ...]) -> None:
+    found = material(tmp_path, scales=scales)
+    assert (found.scales, found.mpps[-1]) == (names, 0.5)
+
+
+def test_the_same_scale_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="scales: expected different scales, got x20, 0.5um"):
+        material(tmp_path, scales=["x20", "0.5um"])
+
+
 def test_patches_of_unknown_scale(tmp_path: Path) -> None:
     (tmp_path / "patches" / "red").mkdir(parents=True)
     cv2.imwrite(str(tmp_path / "patches" / "red" / "a.png"), np.zeros((20, 20, 3), np.uint8))

@@ -88,6 +88,14 @@ def test_malformed_csv(tmp_path: Path, lines: tuple[str, ...], message: str) -> 
         find_material(table(tmp_path, *lines))
 
 
+def test_a_file_that_is_no_csv_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.svs").write_bytes(b"II*\x00\xff\xfe\xd8")
+    with pytest.raises(
+        InputError, match="a.svs: expected a folder or a CSV file in UTF-8, got UnicodeDecode"
+    ):
+        find_material(tmp_path / "a.svs")
+
+
 def test_missing_annotation(tmp_path: Path) -> None:
     picture(tmp_path / "images" / "a.png"), note(tmp_path / "annotations" / "b.json")
     with pytest.raises(InputError, match=r"expected its annotation a\.json or \.geojson, got none"):

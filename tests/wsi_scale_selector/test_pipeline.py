@@ -22,6 +22,8 @@ from scale_selector.classifier import load_classifier_spec
 from scale_selector.inferer import build_inferer
 from scale_selector.network import build_network
 from scale_selector.pipeline import SlidePipeline, build_dataset, build_map_settings, name_outputs
+from scale_selector.results import EVERY_RESULT, remove_results
+from scale_selector.verdict import DECIDED
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLE = ROOT / "bundles" / "wsi_scale_selector"
@@ -113,6 +115,7 @@ def visible(folder: Path) -> set[str]:
 def test_one_slide_leaves_everything(classifier, tmp_path):
     files = make_pipeline(classifier, write_slide(tmp_path / "a.tiff"), tmp_path / "out").run()
     assert {path.name for path in files} == FILES == visible(tmp_path / "out")
+    assert {name for name in EVERY_RESULT if not name.startswith("dicom/")} == FILES
     scale = json.loads((tmp_path / "out" / "scale.json").read_text())
     assert scale["search"]["points_used"] == len(scale["points"]) == 12
     assert sum(scale["vote"]["histogram"]) == 12
@@ -143,6 +146,8 @@ def test_unknown_resolution_is_answered(classifier, tmp_path):
     assert scale["slide"]["mpp"] is None
     assert all(row["mpp"] is None and row["downsample"] > 0 for row in scale["search"]["scales"])
     assert scale["class_map"]["areas_mm2"] == {"one": None, "two": None, "three": None}
+    assert scale["verdict"]["decision"] != DECIDED and "best guess" in scale["class_map"]["reason"]
+    assert scale["class_map"]["downsample"] == scale["aggregations"]["mean_curve"]["downsample"]
 
 
 def test_the_users_resolution_wins(classifier, tmp_path):
@@ -162,6 +167,21 @@ def test_without_a_map(classifier, tmp_path):
     files = make_pipeline(classifier, write_slide(tmp_path / "a.tiff"), tmp_path / "out", enabled=False).run()
     expected = {name for name in FILES if not name.startswith("class_map")}
     assert {path.name for path in files} == expected == visible(tmp_path / "out")
+
+
+def test_results_of_an_earlier_run_do_not_stay(classifier, tmp_path):
+    left = ("class_map.png", "class_map.geojson", "dicom/scale_sr.dcm", "my notes.txt")
+    for name in left:
+        (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out" / name).write_text("of another slide")
+    files = make_pipeline(classifier, write_slide(tmp_path / "a.tiff"), tmp_path / "out", enabled=False).run()
+    assert visible(tmp_path / "out") == {path.name for path in files} | {"my notes.txt"}
+
+
+def test_an_earlier_result_that_cannot_be_removed(tmp_path):
+    (tmp_path / "scale.json").mkdir()
+    with pytest.raises(OutputError, match="scale.json: expected to replace an earlier result, got 'Is a dir"):
+        remove_results(tmp_path)
 
 
 def test_one_bad_slide_does_not_stop_the_others(classifier, tmp_path):
@@ -271,6 +291,7 @@ def test_classifiers_that_do_not_fit_their_description(tmp_path):
     [
         ({"min_tissue": 1.5}, "min_tissue: expected a share from 0 to 1, got 1.5"),
         ({"scale": "big"}, "scale: expected"),
+        ({"batch_size": 0}, "batch_size: expected a whole number >= 1, got 0"),
     ],
 )
 def test_map_settings_out_of_range(settings, message):

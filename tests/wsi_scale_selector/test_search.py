@@ -105,6 +105,7 @@ def test_widen_scales_by_hand():
     )
     np.testing.assert_allclose(10 / widen_scales(np.array([1.0, 0.5]), "higher"), [24, 28.8, 34.6], rtol=1e-6)
     assert len(widen_scales(np.array([8.0, 0.5]), "lower")) == 0
+    np.testing.assert_allclose(10 / widen_scales(np.array([1.0, 0.5]), "higher", 10 / 28.8), [24, 28.8])
 
 
 def test_decided_at_the_true_scale():
@@ -114,14 +115,22 @@ def test_decided_at_the_true_scale():
     assert result.widenings == 0
 
 
-@pytest.mark.parametrize(("best", "direction", "expected"), [(6.0, "lower", 6.94), (0.6, "higher", 62.4)])
-def test_the_search_widens_itself(best, direction, expected):
-    result = search(make_inferer(points=30), CodedSlide(), best_downsample=best)
+@pytest.mark.parametrize(("mpp", "best", "expected"), [(0.25, 6.0, 6.94), (0.13, 1.25, 61.9)])
+def test_the_search_widens_itself(mpp, best, expected):
+    result = search(make_inferer(points=30), CodedSlide(mpp), best_downsample=best)
     assert result.verdict.decision == DECIDED
     assert result.widenings == 1
     chosen = 10 / result.gathered.mpps[result.verdict.index]
     assert abs(np.log(chosen / expected)) < np.log(1.2)
     assert np.all(np.diff(result.gathered.mpps) < 0)
+
+
+def test_the_search_does_not_widen_to_scales_finer_than_the_scan():
+    """The set ends at x43, already finer than a scan of 0.25 um; beyond it there is only interpolation."""
+    slide = CodedSlide(0.25)
+    result = search(make_inferer(points=30), slide, best_downsample=0.6)
+    assert (result.verdict.decision, result.verdict.direction) == (WIDEN, "higher")
+    assert result.widenings == 0 and len(slide.reads) == 30 * 9
 
 
 def test_without_permission_it_only_says_so():

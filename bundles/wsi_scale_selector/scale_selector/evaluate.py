@@ -39,6 +39,7 @@ from .evaluation_table import format_csv, format_markdown, summarize
 from .material import Source, find_material
 from .network import PatchClassifier
 from .sampling import grid_centers
+from .search import split_scales
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class EvaluationMaterial:
 def build_material(
     classifier: str,
     dataset_dir: str,
-    scales: Sequence[str | float],
+    scales: str | float | Sequence[str | float],
     split: str | None,
     stride: float,
     max_patches: int | None,
@@ -93,8 +94,7 @@ def build_material(
         refuse_training_groups(sources, spec)
     slides = [source for source in sources if source.annotation is not None]
     if slides:
-        names = tuple(f"x{s:g}" if isinstance(s, (int, float)) else str(s) for s in scales)
-        mpps = tuple(parse_scale(scale) for scale in scales)
+        names, mpps = _read_scales(scales)
     else:
         mpps = (_training_mpp(spec, taking.get("patch_mpp")),)
         names = (f"x{magnification_from_mpp(mpps[0]):.3g}",)
@@ -251,6 +251,18 @@ def _choose_split(sources: Sequence[Source], split: str | None) -> list[Source]:
         known = ", ".join(sorted(str(s) for s in splits if s)) or "none"
         raise ConfigError(f"split: expected one that the material has ({known}), got '{split}': leave it out")
     return [source for source in sources if wanted is None or source.split == wanted]
+
+
+def _read_scales(scales: str | float | Sequence[str | float]) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Names as they were given, and their microns per pixel. Raises ConfigError."""
+    given = split_scales(scales)
+    names = tuple(f"x{s:g}" if isinstance(s, (int, float)) else s.strip() for s in given)
+    mpps = tuple(parse_scale(scale) for scale in given)
+    if not mpps or len(set(mpps)) < len(mpps):
+        raise ConfigError(
+            f"scales: expected different scales, got {', '.join(names) or 'none'}: correct them"
+        )
+    return names, mpps
 
 
 def _training_mpp(spec: ClassifierSpec, patch_mpp: float | None) -> float:

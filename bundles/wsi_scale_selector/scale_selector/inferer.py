@@ -56,7 +56,7 @@ class SearchSettings:
         seed: of the points and the bootstrap.
         criterion: one of `criteria.CRITERIA`; the paper's is column_norm.
         aggregation: one of `aggregation.AGGREGATIONS`; chosen by docs/scale_experiment.md.
-        max_widenings: how often the set may widen itself; 0 keeps it as given.
+        max_widenings: how often the set may widen itself, never to scales finer than the scan; 0 keeps it.
         flat_tolerance: see `aggregation.describe_curves`.
         batch_size: patches per forward pass.
         rule: thresholds of the verdict.
@@ -151,9 +151,9 @@ class ScaleSearchInferer(Inferer):
     def _widen(
         self, slide: Slide, network: PatchClassifier, engine: Engine, result: SearchResult
     ) -> SearchResult | None:
-        """The search again with three more scales on the verdict's side; None if that is impossible."""
+        """The search again with up to three more scales on the verdict's side; None if that is impossible."""
         gathered = result.gathered
-        new = widen_scales(gathered.mpps, result.verdict.direction or "lower")
+        new = widen_scales(gathered.mpps, result.verdict.direction or "lower", gathered.base_mpp)
         if not len(new):
             return None
         half = half_width_px(new, gathered.base_mpp, self.spec.size_px)

@@ -67,7 +67,7 @@ def find_material(dataset_dir: str | Path, group_pattern: str | None = None) -> 
     group_of = _Grouper(group_pattern)
     table = root if root.is_file() else root / CSV_NAME
     if table.is_file():
-        sources = list(_from_csv(table, group_of))
+        sources = _read_csv(table, group_of)
     elif (root / "images").is_dir() and (root / "annotations").is_dir():
         sources = list(_from_image_folders(root, group_of))
     elif _has_annotations_beside(root):
@@ -147,6 +147,16 @@ def _from_class_folders(root: Path, group_of: _Grouper) -> Iterator[Source]:
         for folder in sorted(p for p in (root / (split or "")).iterdir() if p.is_dir()):
             for image in sorted(p for p in folder.iterdir() if is_slide_file(p)):
                 yield Source(image, group_of(image), split, class_name=folder.name)
+
+
+def _read_csv(table: Path, group_of: _Grouper) -> list[Source]:
+    try:
+        return list(_from_csv(table, group_of))
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise InputError(
+            f"{table.name}: expected a folder or a CSV file in UTF-8, got {type(error).__name__}: check "
+            "--dataset_dir"
+        ) from error
 
 
 def _from_csv(table: Path, group_of: _Grouper) -> Iterator[Source]:

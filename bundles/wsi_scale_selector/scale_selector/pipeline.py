@@ -149,7 +149,7 @@ def choose_map_downsample(
     if verdict.decision == DECIDED and verdict.index is not None:
         return float(gathered.downsamples[verdict.index]), "the verdict"
     training_mpp = inferer.spec.training_mpp
-    if training_mpp is not None:
+    if training_mpp is not None and not search.assumed_mpp:
         reason = "the classifier's training scale, because the search did not decide"
         return training_mpp / gathered.base_mpp, reason
     index = search.aggregations[inferer.settings.aggregation]
@@ -286,6 +286,8 @@ def build_dataset(slide: str | Path, mpp: float | None = None) -> SlideDataset:
 def build_map_settings(**settings: Any) -> MapSettings:
     """Map settings of a config. Raises ConfigError on values out of range."""
     result = MapSettings(**settings)
+    if not isinstance(result.batch_size, int) or result.batch_size < 1:
+        raise ConfigError(f"batch_size: expected a whole number >= 1, got {result.batch_size!r}")
     if not 0 <= result.min_tissue <= 1:
         raise ConfigError(f"min_tissue: expected a share from 0 to 1, got {result.min_tissue}")
     if result.scale is not None:

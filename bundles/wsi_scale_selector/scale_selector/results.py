@@ -13,6 +13,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from common.engines import Engine
+from common.errors import OutputError
 from common.geometry import magnification_from_mpp
 from common.io.files import write_json
 from common.io.slide import Slide
@@ -26,6 +27,18 @@ from .pictures import draw_class_map, draw_search
 from .report import write_class_map, write_report
 from .verdict import DECIDED, EQUIVALENT, NO_FIT
 
+EVERY_RESULT = (
+    "report.html",
+    "curves.png",
+    "histogram.png",
+    "class_map.png",
+    "class_map.geojson",
+    "class_map.ome.tif",
+    "dicom/class_map_seg.dcm",
+    "dicom/scale_sr.dcm",
+    "doctor.json",
+    "scale.json",
+)
 PACKAGES = ("monai", "torch", "openvino", "openslide-python", "openslide-bin", "highdicom", "numpy")
 
 
@@ -196,9 +209,13 @@ def write_results(
 ) -> list[Path]:
     """Pictures, map, DICOM, doctor.json, scale.json, last report.html; each appears whole or not at all.
 
+    Results of an earlier run in the same folder are removed first: a map of another slide or of other
+    settings must not stand beside this verdict.
+
     Raises:
-        OutputError: a file cannot be written.
+        OutputError: a file cannot be written or removed.
     """
+    remove_results(output_dir)
     scale, class_map = results.scale, results.class_map
     pictures = draw_search(output_dir, scale, results.panels, labels)
     files: list[Path] = []
@@ -215,3 +232,15 @@ def write_results(
         files.append(output_dir / name)
     write_report(output_dir / "report.html", scale, results.doctor, pictures, labels)
     return [output_dir / "report.html", *pictures.values(), *files]
+
+
+def remove_results(output_dir: Path) -> None:
+    """Delete the files that `write_results` writes, no others. Raises OutputError."""
+    for name in EVERY_RESULT:
+        try:
+            (output_dir / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{name}: expected to replace an earlier result, got '{error.strerror}': remove it, or "
+                "change output_dir"
+            ) from error

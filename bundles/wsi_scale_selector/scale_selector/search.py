@@ -29,14 +29,18 @@ def parse_scales(scales: str | float | Sequence[str | float]) -> np.ndarray:
     Raises:
         ConfigError: fewer than two different scales, or one that cannot be read.
     """
-    items = [scales] if isinstance(scales, (str, int, float)) else list(scales)
-    parts = [part for item in items for part in (item.split(",") if isinstance(item, str) else [item])]
-    mpps = sorted({parse_scale(part) for part in parts}, reverse=True)
+    mpps = sorted({parse_scale(scale) for scale in split_scales(scales)}, reverse=True)
     if len(mpps) < 2:
         raise ConfigError(
             f"scales: expected at least two different scales, got {len(mpps)}: e.g. x10,x20,x40"
         )
     return np.array(mpps)
+
+
+def split_scales(scales: str | float | Sequence[str | float]) -> list[str | float]:
+    """One scale, a list or a comma-separated string, as a list."""
+    items = [scales] if isinstance(scales, (str, int, float)) else list(scales)
+    return [part for item in items for part in (item.split(",") if isinstance(item, str) else [item])]
 
 
 @dataclass(frozen=True)
@@ -98,12 +102,13 @@ def _batches(items: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
         yield np.stack(batch)
 
 
-def widen_scales(mpps: np.ndarray, direction: str, steps: int = 3) -> np.ndarray:
+def widen_scales(mpps: np.ndarray, direction: str, finest_mpp: float = 0.0, steps: int = 3) -> np.ndarray:
     """The next `steps` scales beyond one end of the set at the paper's ratio, within x1.25 to x160.
 
     Args:
         mpps: (N,) ascending magnification.
         direction: "lower" or "higher" magnification.
+        finest_mpp: microns per pixel of the scan; finer scales are left out, they would show interpolation.
         steps: how many scales.
     """
     edge = magnification_from_mpp(mpps[0] if direction == "lower" else mpps[-1])
@@ -111,7 +116,8 @@ def widen_scales(mpps: np.ndarray, direction: str, steps: int = 3) -> np.ndarray
     wanted = edge / factors if direction == "lower" else edge * factors
     low, high = MAGNIFICATION_LIMITS
     rounded = [float(f"{value:.3g}") for value in wanted if low <= value <= high]
-    return np.sort([mpp_from_magnification(value) for value in rounded])[::-1]
+    new = np.sort([mpp_from_magnification(value) for value in rounded])[::-1]
+    return new[new >= finest_mpp * (1 - 1e-6)]
 
 
 @dataclass(frozen=True)
