@@ -141,6 +141,14 @@ def test_disagreement_of_what_was_not_found_is_not_a_number() -> None:
     assert relative_position(0, 1) == 0.5
 
 
+def test_one_template_has_nobody_to_disagree_with() -> None:
+    """0 would say that all of them agree."""
+    alone = KnowledgePromptInferer(toy_task()).predict_volume(toy_slice()[:, :, None], ToyNetwork())
+    assert alone.labels.any() and np.isnan(alone.disagreement).all()
+    both = KnowledgePromptInferer(toy_task(toy_template("a"), toy_template("b")))
+    assert both.predict_volume(toy_slice()[:, :, None], ToyNetwork()).disagreement == pytest.approx([0, 0])
+
+
 def test_as_an_inferer_of_monai() -> None:
     image = torch.full((2, 3, 2 * SIZE, 2 * SIZE), 50.0)
     image[1] = 200.0

@@ -114,6 +114,7 @@ def test_picture_leaves_masks_and_areas(tmp_path):
     record = json.loads((tmp_path / "out" / "areas.json").read_text())
     assert [row["area_px"] for row in record["structures"]] == [6, 6]
     assert record["structures"][0]["expected_dice"] is None
+    assert record["structures"][0]["disagreement"] is None  # one template: nobody to disagree with
 
 
 def test_a_structure_may_have_any_name(tmp_path):

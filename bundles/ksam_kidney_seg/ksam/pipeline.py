@@ -162,8 +162,8 @@ def describe_sureness(found: VolumePrediction) -> dict[str, dict[str, float]]:
 def describe_slice_sureness(found: SlicePrediction) -> dict[str, dict[str, float]]:
     """The same of one slice: mean disagreement inside each structure."""
     doubts = [
-        float(maps[mask].mean()) if mask.any() else float("nan")
-        for maps, mask in zip(found.disagreement, found.masks(), strict=True)
+        float(maps[mask].mean()) if mask.any() and len(pairs) else float("nan")
+        for maps, mask, pairs in zip(found.disagreement, found.masks(), found.overlaps, strict=True)
     ]
     rows = zip(found.structures, found.expected_dice, doubts, strict=True)
     return {row.name: {"expected_dice": dice, "disagreement": doubt} for row, dice, doubt in rows}

@@ -66,7 +66,8 @@ class VolumePrediction:
         structures: n of them.
         labels: (R, C, Z) uint8; `structures.mask_of` gives a structure's mask.
         expected_dice: (n,) over the whole volume, see `agreement.expected_dice`; NaN with one template.
-        disagreement: (n,) mean standard deviation inside each structure, 0..0.5; NaN where it was not found.
+        disagreement: (n,) mean standard deviation inside each structure, 0..0.5; NaN where it was not found,
+            or with one template.
         templates: for each slice and structure the ids of the templates used.
     """
 
@@ -170,5 +171,6 @@ def gather_volume(
         area += masks.sum((1, 2))
         used.append(prediction.templates)
     expected = np.array([expected_dice(counts) for counts in overlaps])
-    means = np.where(area > 0, doubt / np.maximum(area, 1), np.nan)
+    known = (area > 0) & np.isfinite(expected)
+    means = np.where(known, doubt / np.maximum(area, 1), np.nan)
     return VolumePrediction(structures, labels, expected, means, tuple(used))
