@@ -250,3 +250,27 @@ def test_refusals():
         Series("p", syntax="zip")
     with pytest.raises(ConfigError, match="fault: expected one of none"):
         Series("p", fault="upside-down")
+
+
+def test_squares_show_each_kidney_once_where_it_lies(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["_venv"], "enter_venv", lambda: None)
+    options = ["--patients", "3", "--matrix", "96", "--slice-mm", "5", "--fractions", "0.34,0.33,0.33"]
+    assert kidney_ct.main(["--output", str(tmp_path), *options, "--squares", "4"]) == 0
+    cases = [
+        case
+        for part in ("training", "validation", "test")
+        for case in load_datalist(tmp_path / "squares" / "datalist.json", part)
+    ]
+    assert len(cases) == 6
+    for case in cases:
+        slices = list(case.slices())
+        assert len(slices) == 4
+        assert all(entry.masks["cortex"].any() for entry in slices[1:3])
+    whole = nib.load(tmp_path / "labels" / "phantom_0001.nii.gz")
+    for end in "ab":
+        part = nib.load(tmp_path / "squares" / "labels" / f"phantom_0001_{end}.nii.gz")
+        ijk = np.stack(np.nonzero(np.asanyarray(part.dataobj)), axis=1)
+        back = nib.affines.apply_affine(np.linalg.inv(whole.affine) @ part.affine, ijk)
+        found = np.asanyarray(whole.dataobj)[tuple(np.rint(back).astype(int).T)]
+        assert np.array_equal(found, np.asanyarray(part.dataobj)[tuple(ijk.T)])
+    assert kidney_ct.main(["--output", str(tmp_path / "more"), *options, "--squares", "99"]) == 1

@@ -97,29 +97,49 @@ def write_volumes(images: Images, folder: Path, name: str) -> None:
 
 def write_datalists(folder: Path, names: Sequence[str], parts: Sequence[str]) -> None:
     """datalist.json (cortex, medulla, artery), organs.json (the rest), abdomen.json (all), labels.json."""
+    parts_of = dict(zip(names, parts, strict=True))
+    entries = [
+        {"image": f"images/{name}.nii.gz", "label": f"labels/{name}.nii.gz", "patient": name}
+        for name in names
+    ]
     for file, title, structures in (
         ("datalist.json", "kidney phantoms", KIDNEY_STRUCTURES),
         ("organs.json", "organs of the kidney phantoms", OTHER_STRUCTURES),
         ("abdomen.json", "kidneys and organs of the kidney phantoms", ALL_STRUCTURES),
     ):
-        content: dict[str, Any] = {
-            "name": title,
-            "modality": "CT",
-            "licence": LICENCE,
-            "structures": structures,
-            "background": background_of(structures),
-            "window": WINDOW,
-            "crop": "region",
-        }
-        for part in PARTS:
-            content[part] = [
-                {"image": f"images/{name}.nii.gz", "label": f"labels/{name}.nii.gz", "patient": name}
-                for name, side in zip(names, parts, strict=True)
-                if side == part
-            ]
-        write_json(folder / file, content)
+        write_json(folder / file, _describe(title, structures, "region", entries, parts_of))
     rows = [
         {"value": structure["values"][0], "name": structure["name"], "color": structure["color"]}
         for structure in KIDNEY_STRUCTURES + OTHER_STRUCTURES
     ]
     write_json(folder / "labels.json", rows)
+
+
+def write_squares_datalist(
+    folder: Path, entries: Sequence[dict[str, str]], names: Sequence[str], parts: Sequence[str]
+) -> None:
+    """squares/datalist.json (cortex, medulla, artery) of what `write_squares` left."""
+    parts_of = dict(zip(names, parts, strict=True))
+    title = "squares of the kidney phantoms"
+    content = _describe(title, KIDNEY_STRUCTURES, "none", entries, parts_of)
+    write_json(folder / "squares" / "datalist.json", content)
+
+
+def _describe(
+    title: str,
+    structures: list[dict[str, Any]],
+    crop: str,
+    entries: Sequence[dict[str, str]],
+    parts: dict[str, str],
+) -> dict[str, Any]:
+    """A datalist of entries, each in its patient's part."""
+    return {
+        "name": title,
+        "modality": "CT",
+        "licence": LICENCE,
+        "structures": structures,
+        "background": background_of(structures),
+        "window": WINDOW,
+        "crop": crop,
+        **{part: [entry for entry in entries if parts[entry["patient"]] == part] for part in PARTS},
+    }
