@@ -104,5 +104,7 @@ def test_call_as_monai_does(network: Mmbcd, crops: list[torch.Tensor]):
 def test_bad_settings_are_refused():
     with pytest.raises(ConfigError, match="batch_size: expected 1 or more regions, got 0"):
         MmbcdInferer(batch_size=0)
+    with pytest.raises(ConfigError, match="batch_size: expected 1 or more regions, got many"):
+        MmbcdInferer(batch_size="many")
     with pytest.raises(ConfigError, match="device: expected"):
         MmbcdInferer(device="tpu")

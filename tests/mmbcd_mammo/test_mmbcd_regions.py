@@ -64,3 +64,19 @@ def test_neither_weights_nor_boxes():
         ConfigError, match="regions: expected detector_weights or boxes, got neither: name one"
     ):
         build_regions()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"rois": 0}, "rois: expected at least 1 and iou 0..1, got 0 and 0.1"),
+        ({"rois": "many"}, "rois: expected at least 1 and iou 0..1, got many and 0.1"),
+        ({"iou": "low"}, "got 8 and low"),
+        ({"context": "wide"}, "regions: expected a size from 1 and a context from 1, got 1 and wide"),
+    ],
+)
+def test_settings_are_refused_before_anything_is_read(
+    tmp_path: Path, settings: dict[str, object], message: str
+):
+    with pytest.raises(ConfigError, match=message):
+        build_regions(weights=tmp_path / "none.safetensors", **settings)

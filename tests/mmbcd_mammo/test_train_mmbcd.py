@@ -128,6 +128,7 @@ def test_unusable_settings_and_datalists_are_refused(tmp_path: Path) -> None:
         ({"datalist": tmp_path / "none.json"}, InputError, "expected a datalist, got no such file"),
         ({"boxes": None, "detector_weights": None}, ConfigError, "expected detector_weights or boxes"),
         ({"cache_features": True}, ConfigError, "cache_features: expected a frozen vision encoder"),
+        ({"batch_size": 0}, ConfigError, "batch_size: expected 1 or more mammograms, got 0"),
         ({"batch_size": 99}, ConfigError, "batch_size: expected 1 to the 32 mammograms of an epoch, got 99"),
         ({"flip": 1.5}, ConfigError, "flip: expected 0 to 1, got 1.5"),
         ({"loss_image": -1.0}, ConfigError, "loss: expected positive above 0 and image from 0 on"),

@@ -47,7 +47,7 @@ class MmbcdInferer(Inferer):
     def __init__(
         self, engine: str = "auto", precision: str = "auto", device: str = "cpu", batch_size: int = 32
     ) -> None:
-        if batch_size < 1:
+        if not isinstance(batch_size, int) or batch_size < 1:
             raise ConfigError(f"batch_size: expected 1 or more regions, got {batch_size}: correct it")
         find_device(device)
         self.settings = {"engine": engine, "precision": precision, "device": device}

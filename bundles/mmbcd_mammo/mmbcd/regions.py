@@ -13,7 +13,7 @@ from common.io.mammogram import Mammogram
 from .detector import Detector, build_detector
 from .given_boxes import GivenBoxes, read_boxes
 from .roi_store import Rois
-from .rois import IOU, K, crop_rois
+from .rois import IOU, K, check_crops, check_selection, crop_rois
 
 
 class Regions:
@@ -23,6 +23,9 @@ class Regions:
         make: builds what finds the boxes; called when it is first needed.
         rois, iou: how many boxes are kept, see `select_rois`.
         context, square: see `crop_rois`.
+
+    Raises:
+        ConfigError: a number outside its range.
     """
 
     def __init__(
@@ -33,6 +36,8 @@ class Regions:
         context: float = 1.0,
         square: bool = True,
     ) -> None:
+        check_selection(rois, iou)
+        check_crops(1, context)
         self._make = make
         self.settings = {"rois": rois, "iou": iou, "context": context, "square": square}
 
@@ -81,7 +86,7 @@ def build_regions(
         **detector: size, image_size, engine, precision, device: see `build_detector`.
 
     Raises:
-        ConfigError: neither weights nor boxes.
+        ConfigError: neither weights nor boxes, or a number outside its range.
     """
     if boxes is None and weights is None:
         raise ConfigError("regions: expected detector_weights or boxes, got neither: name one of them")

@@ -49,14 +49,27 @@ def select_rois(boxes_px: np.ndarray, scores: np.ndarray, k: int = K, iou: float
     Raises:
         ConfigError: k below 1, or iou outside 0..1.
     """
-    if k < 1 or not 0 <= iou <= 1:
-        raise ConfigError(f"rois: expected at least 1 and iou 0..1, got {k} and {iou}: 8 and 0.1 are usual")
+    check_selection(k, iou)
     boxes = torch.as_tensor(boxes_px, dtype=torch.float32).reshape(-1, 4)
     values = torch.as_tensor(scores, dtype=torch.float32)
     real = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
     boxes, values = boxes[real], values[real]
     best = nms(boxes, values, iou)[:k]
     return RoiSet(boxes[best].numpy(), values[best].numpy())
+
+
+def check_selection(k: int, iou: float) -> None:
+    """Raises ConfigError: see `select_rois`."""
+    if not (isinstance(k, int) and k >= 1 and isinstance(iou, (int, float)) and 0 <= iou <= 1):
+        raise ConfigError(f"rois: expected at least 1 and iou 0..1, got {k} and {iou}: 8 and 0.1 are usual")
+
+
+def check_crops(size_px: int, context: float) -> None:
+    """Raises ConfigError: see `crop_rois`."""
+    if not (size_px >= 1 and isinstance(context, (int, float)) and context >= 1):
+        raise ConfigError(
+            f"regions: expected a size from 1 and a context from 1, got {size_px} and {context}: correct them"
+        )
 
 
 def clip_boxes(boxes_px: np.ndarray, shape: tuple[int, int], name: str) -> np.ndarray:
@@ -95,10 +108,7 @@ def crop_rois(
     Raises:
         ConfigError: size_px below 1 or context below 1.
     """
-    if size_px < 1 or context < 1:
-        raise ConfigError(
-            f"regions: expected a size from 1 and a context from 1, got {size_px} and {context}: correct them"
-        )
+    check_crops(size_px, context)
     boxes = np.asarray(boxes_px, dtype=np.float64).reshape(-1, 4)
     centres, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) * context
     if square:

@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from common.engines.torch_engine import find_device
+from common.errors import ConfigError
 from common.networks.card import WeightsCard
 from common.networks.freezing import is_frozen, trained_names
 from common.training import optimisation
@@ -119,7 +120,9 @@ def build_optimizer(
 
 
 def count_steps(dataset: Sized, batch_size: int) -> int:
-    """Steps of an epoch in each process; the last, incomplete batch is left out."""
+    """Steps of an epoch in each process; the last, incomplete batch is left out. Raises ConfigError."""
+    if batch_size < 1:
+        raise ConfigError(f"batch_size: expected 1 or more mammograms, got {batch_size}: correct it")
     return max(1, len(dataset) // process_place()[1] // batch_size)
 
 
