@@ -81,7 +81,7 @@ def test_margins_by_hand() -> None:
 def test_quantiles_by_hand() -> None:
     collector = MarginCollector(PatchClassifier(nn.Identity(), torch.eye(2), torch.zeros(2)))
     collector.margins = torch.arange(0.0, 101.0)
-    assert collector.quantiles() == {"0.05": 5.0, "0.25": 25.0, "0.5": 50.0}
+    assert collector.quantiles() == {"0.05": 5.0, "0.25": 25.0, "0.5": 50.0, "0.95": 95.0}
 
 
 def test_unwrap() -> None:

@@ -62,7 +62,7 @@ def test_result_says_what_it_was_trained_on(finished: tuple[dict[str, Any], list
     assert spec.reference and spec.reference["training_groups"] == sorted(
         hash_group(f"slide{number}") for number in range(4)
     )
-    assert list(spec.reference["margin_quantiles"]) == ["0.05", "0.25", "0.5"]
+    assert list(spec.reference["margin_quantiles"]) == ["0.05", "0.25", "0.5", "0.95"]
 
 
 def test_margins_are_those_of_the_validation_patches(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_margins_are_those_of_the_validation_patches(tmp_path: Path) -> None:
     images = torch.stack([item["image"] for item in workflow.val_dataset]).float()
     with torch.no_grad():
         distances = network.features(images) @ network.weight / network.weight.norm(dim=0)
-    expected = np.quantile(distances.amax(1).numpy(), [0.05, 0.25, 0.5])
+    expected = np.quantile(distances.amax(1).numpy(), [0.05, 0.25, 0.5, 0.95])
     written = load_classifier_spec(tmp_path / "run" / "classifier.json").reference["margin_quantiles"]
     assert list(written.values()) == pytest.approx(expected.tolist(), abs=1e-4)
 

@@ -55,6 +55,17 @@ def test_no_fit_by_reference_distance():
     assert verdict.evidence[0].startswith("25% of the points lie at least 2.00")
 
 
+@pytest.mark.parametrize(("far", "decision"), [(14, DECIDED), (15, NO_FIT)])
+def test_no_fit_where_most_points_lie_farther_out_than_the_reference(far, decision):
+    """70 % of 20 points are 14."""
+    distances = np.array([9.5] * far + [8.0] * (20 - far))
+    verdict = judge(curves_with_peaks([4] * 20), distances=distances, reference=REFERENCE | {"0.95": 9.0})
+    assert verdict.decision == decision
+    said = "75% of the points lie farther from it than 9.00, which only 5%" in verdict.evidence[1]
+    assert said == (decision == NO_FIT)
+    assert judge(curves_with_peaks([4] * 20), distances=distances).decision == DECIDED
+
+
 def test_without_reference_the_sign_decides():
     distances = np.array([-1.0] * 15 + [1.0] * 5)
     verdict = judge(curves_with_peaks([4] * 20), distances=distances, reference=None)
@@ -95,6 +106,7 @@ def test_a_quantile_that_the_classifier_lacks_is_refused():
     ("values", "message"),
     [
         ({"min_fit_share": 1.1}, "min_fit_share: expected a number from 0 to 1, got 1.1"),
+        ({"max_beyond_share": 2}, "max_beyond_share: expected a number from 0 to 1"),
         ({"max_flat_share": -0.1}, "max_flat_share: expected a number from 0 to 1"),
         ({"max_edge_share": True}, "max_edge_share: expected a number"),
         ({"reference_quantile": "0.25"}, "reference_quantile: expected a number from 0 to 1, got '0.25'"),

@@ -5,8 +5,9 @@
 
 The classifiers come from `configs/train.json` on slides of tools/phantoms/histology.py with seeds from 1000
 on (docs/scale_experiment.md of the bundle has the commands). Seeds from 2000 on (`dev`) serve for choosing an
-aggregation and thresholds, seeds from 3000 on (`test`) for reporting. Slides and features are kept in --out,
-so that a second run with other thresholds takes a fraction of the time.
+aggregation and thresholds, seeds from 4000 on (`test`) for reporting; the page says which were read. Slides and
+features are kept in --out, so that a second run goes on after an interruption, or takes a fraction of the time
+with other thresholds.
 """
 
 import argparse
@@ -44,7 +45,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--classifier", action="append", required=True, help="xNN=PATH/classifier.json")
     parser.add_argument("--split", choices=("dev", "test"), default="dev")
     parser.add_argument("--out", type=Path, required=True, help="folder for slides, features, tables, figure")
-    parser.add_argument("--seed", type=int, help="first seed (default: 2000 for dev, 3000 for test)")
+    parser.add_argument("--seed", type=int, help="first seed (default: 2000 for dev, 4000 for test)")
     parser.add_argument("--slides", type=int, default=20, help="tissue slides (default 20)")
     parser.add_argument("--others", type=int, default=5, help="slides of every other kind (default 5)")
     parser.add_argument("--points", type=int, default=100, help="tissue points per slide (default 100)")

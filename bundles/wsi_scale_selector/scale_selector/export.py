@@ -24,7 +24,7 @@ from .network import PatchClassifier, build_network
 
 WEIGHTS = "model.pt"
 CLASSIFIER = "classifier.json"
-QUANTILES = (0.05, 0.25, 0.5)
+QUANTILES = (0.05, 0.25, 0.5, 0.95)
 _CLASS_ARGUMENTS = ("num_classes", "out_channels", "n_classes", "classes")
 
 
@@ -105,7 +105,7 @@ class MarginCollector:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._gather)
 
     def quantiles(self) -> dict[str, float]:
-        """{"0.05": ..., "0.25": ..., "0.5": ...} of the last validation."""
+        """{"0.05": ..., "0.25": ..., "0.5": ..., "0.95": ...} of the last validation."""
         values = torch.quantile(self.margins, torch.tensor(QUANTILES))
         return {f"{q:g}": round(float(v), 6) for q, v in zip(QUANTILES, values, strict=True)}
 

@@ -15,6 +15,8 @@ DECIDED = "decided"
 WIDEN = "widen the search"
 EQUIVALENT = "scales equivalent"
 NO_FIT = "classifier does not fit this slide"
+FARTHEST = "0.95"
+"""Quantile of the validation distances that few patches exceed; `train.json` writes it."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class VerdictRule:
         min_fit_share: share of points whose distance to their class's hyperplane must reach the classifier's
             reference (below it the classifier does not know this tissue).
         reference_quantile: quantile of the classifier's own validation distances that serves as reference.
+        max_beyond_share: share of points that may lie beyond the 0.95 quantile of these distances; content
+            without texture lies farther out than any patch that the classifier was made for.
         max_flat_share: above it the scales are equivalent.
         max_edge_share: above it, among points that are not flat, the search must be widened to that side.
         max_interval_steps: widest bootstrap interval, in steps of the search set, that is still agreement.
@@ -32,6 +36,7 @@ class VerdictRule:
 
     min_fit_share: float = 0.7
     reference_quantile: float = 0.25
+    max_beyond_share: float = 0.7
     max_flat_share: float = 0.5
     max_edge_share: float = 0.5
     max_interval_steps: int = 2
@@ -40,6 +45,7 @@ class VerdictRule:
         for name, highest in (
             ("min_fit_share", 1),
             ("reference_quantile", 1),
+            ("max_beyond_share", 1),
             ("max_flat_share", 1),
             ("max_edge_share", 1),
             ("max_interval_steps", float("inf")),
@@ -98,10 +104,11 @@ def decide(
         rule: thresholds.
     """
     fits, fit_sentence = _check_fit(distances, reference, rule)
-    evidence = [fit_sentence, _count_shapes(curves.shapes)]
+    beyond = _check_beyond(distances, reference, rule)
+    evidence = [fit_sentence, *beyond, _count_shapes(curves.shapes)]
     if chosen is not None:
         evidence.append(_describe_interval(interval, chosen, names))
-    if not fits:
+    if beyond or not fits:
         return Verdict(NO_FIT, chosen, None, tuple(evidence))
     if np.mean(curves.shapes == "flat") > rule.max_flat_share:
         return Verdict(EQUIVALENT, chosen, None, tuple(evidence))
@@ -132,6 +139,21 @@ def _check_fit(
         f"median {np.median(distances):.2f}; {rule.min_fit_share:.0%} are expected."
     )
     return share >= rule.min_fit_share, sentence
+
+
+def _check_beyond(
+    distances: np.ndarray, reference: Mapping[str, float] | None, rule: VerdictRule
+) -> list[str]:
+    """What speaks against the slide because too many points lie too far out; nothing without a reference."""
+    limit = (reference or {}).get(FARTHEST)
+    share = 0.0 if limit is None else float(np.mean(distances > limit))
+    if limit is None or share <= rule.max_beyond_share:
+        return []
+    return [
+        f"{share:.0%} of the points lie farther from it than {limit:.2f}, which only "
+        f"{1 - float(FARTHEST):.0%} of its validation patches exceed; {rule.max_beyond_share:.0%} are "
+        "accepted: the classifier was not trained on such content, however sure it is."
+    ]
 
 
 def _count_shapes(shapes: np.ndarray) -> str:
