@@ -5,8 +5,8 @@
 
 The classifiers come from `configs/train.json` on slides of tools/phantoms/histology.py with seeds from 1000
 on (docs/scale_experiment.md of the bundle has the commands). Seeds from 2000 on (`dev`) serve for choosing an
-aggregation and thresholds, seeds from 4000 on (`test`) for reporting; the page says which were read. Slides and
-features are kept in --out, so that a second run goes on after an interruption, or takes a fraction of the time
+aggregation and thresholds, seeds from 4000 on (`test`) for reporting; the page says which were read. Slides
+and features are kept in --out: a second run goes on after an interruption, or takes a fraction of the time
 with other thresholds.
 """
 
