@@ -33,7 +33,7 @@ async def answer_refusals(request: Request, proceed: Callable[[Request], Awaitab
     query, path = request.query_params, request.url.path
     refused = find_refusal(request.method, path, query, request.headers, NAMED)
     if refused:
-        logger.warning("%s", refused[1])
+        logger.warning("answered with %d: %s", *refused)
         return JSONResponse({"detail": refused[1]}, refused[0])
     try:
         if "/infer/" in path:
@@ -41,7 +41,7 @@ async def answer_refusals(request: Request, proceed: Callable[[Request], Awaitab
         return await proceed(request)
     except Exception as error:
         status, line = explain(error)
-        logger.warning("%s", line)
+        logger.warning("answered with %d", status)  # the line may hold a file's name, and that a patient's
         if status == 500:
             logger.error("a fault of the server", exc_info=error)
         return JSONResponse({"detail": line}, status)

@@ -161,3 +161,4 @@ def test_refusals_are_one_line(served):
 def test_nothing_of_a_request_is_logged(served):
     log = (served.studies.parent / "server.log").read_text()
     assert "result_extension" not in log and "Traceback" not in log
+    assert "answered with 422" in log
