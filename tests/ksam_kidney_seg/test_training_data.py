@@ -64,8 +64,10 @@ def test_refusals() -> None:
         EpisodeSettings(0)
     with pytest.raises(ConfigError, match="tasks: expected fields of TaskMix, got"):
         EpisodeSettings(1, tasks={"stars": 1.0})
+    with pytest.raises(ConfigError, match="geometry: expected fields of GeometryRange, got"):
+        EpisodeSettings(4, geometry="{'turn_deg': 12}")  # a text where a command line lost its brackets
     with pytest.raises(ConfigError, match="camera: expected fields of CameraRange, got"):
-        EpisodeSettings(1, camera={"lens": 1.0}).changes()
+        EpisodeSettings(1, camera={"lens": 1.0})
     with pytest.raises(ConfigError, match="batch_size: expected 1 to the 10 episodes of an epoch, got 11"):
         build_train_loader(build_data("none.json"), 11, 0)
     settings = EpisodeSettings(4)

@@ -42,7 +42,7 @@ class BundleRuns:
             workflow.initialize()
             workflow.run()
         except RuntimeError as error:
-            raise find_refusal(error) or error from error
+            raise (find_refusal(error) or error) from error.__cause__
 
     def train(self, folder: Path, overrides: Mapping[str, Any]) -> Path:
         """Train in a folder, or go on with what was interrupted there; returns the best weights.

@@ -61,6 +61,7 @@ class EpisodeSettings:
         if self.episodes < 1:
             raise ConfigError(f"episodes: expected at least 1, got {self.episodes}: 400 is usual")
         self.drawing()
+        self.changes()
 
     def drawing(self) -> dict[str, Any]:
         """The arguments that `EpisodeDataset` and `EncodedEpisodeDataset` share. Raises ConfigError."""
@@ -86,7 +87,7 @@ class EpisodeSettings:
 def _build(name: str, kind: Any, arguments: Mapping[str, Any]) -> Any:
     try:
         return kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in dict(arguments).items()})
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"{name}: expected fields of {kind.__name__}, got '{error}': correct it") from error
 
 
