@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,14 @@ import jsonschema
 import pydicom
 import pytest
 from _base import CACHE, ROOT
+from dicomweb_client.api import DICOMwebClient
 from map_image.engine import Engine
 from map_image.manifests import INPUT, OUTPUT
 from map_image.packages import read_pins
 from map_schemas import APP_SCHEMA, PKG_SCHEMA
+from orthanc_server import need_orthanc, run_orthanc
 from referencing import Registry, Resource
+from toy_mammo_files import STUDY_UID, write_study
 
 NAME = "mmbcd_mammo"
 IMAGE = f"clinical-monai/{NAME}:0.1.0"
@@ -149,6 +153,22 @@ def test_the_host_gives_the_same_objects(finished: Run, study: Path, tmp_path: P
         return {str(pydicom.dcmread(path).SOPInstanceUID) for path in (folder / "dicom").rglob("*.dcm")}
 
     assert list_instances(tmp_path / "out") == list_instances(finished.folder)
+
+
+def test_the_watcher_runs_the_image_for_a_study_of_a_pacs(archive: Path, tmp_path: Path) -> None:
+    """C-STORE, QIDO, WADO, the image, STOW: the results are in the study. User 1000 gets the folders."""
+    need_orthanc()
+    run = f"{sys.executable} {ROOT / 'tools/map/run_image.py'} {NAME} --input {{input}} --output {{output}}"
+    command = f"sh -c 'chown -R 1000:1000 {{input}} {{output}} && exec {run}'"
+    options = ["--modality", "MG", "--once", "--quiet", "0", "--since", "2000-01-01", "--command", command]
+    study = write_study(tmp_path / "study")
+    with run_orthanc(tmp_path / "orthanc") as orthanc:
+        orthanc.send(study)
+        done = tool("watch_pacs.py", "--state", str(tmp_path / "state"), "--url", orthanc.url, *options)
+        assert done.returncode == 0 and "results stored" in done.stdout, done.stdout + done.stderr
+        rows = DICOMwebClient(orthanc.url).search_for_instances(STUDY_UID)
+    found = Counter(row["00080060"]["Value"][0] for row in rows)
+    assert (found["MG"], found["SR"], found["PR"]) == (4, 1, 4)
 
 
 def test_an_empty_input_is_refused_in_one_line(archive: Path, tmp_path: Path) -> None:
