@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from common.errors import ConfigError, InputError
+from common.io.mammogram import UNKNOWN_VIEW
 from mmbcd.datalist import check_both_classes, load_datalist
 
 ROW = {"patient": "p1", "study": "s1", "laterality": "L", "view": "mlo", "malignant": 1}
@@ -36,6 +39,17 @@ def test_an_entry_is_read(tmp_path: Path) -> None:
     assert "Somebody" not in repr(entry) and "p1" not in repr(entry)
     plain = load_datalist(write(tmp_path, {**ROW, "image": "a.dcm", "history": "", "boxes": []}), "training")
     assert plain[0].history is None and plain[0].boxes == ()
+
+
+def test_side_and_view_of_the_datalist_count(tmp_path: Path) -> None:
+    """Also a view that reading has no name for."""
+    pixels = np.zeros((64, 64), np.uint8)
+    pixels[8:56, :40] = 90
+    for view, wanted in (("mlo", "MLO"), ("axillary", UNKNOWN_VIEW)):
+        path = write(tmp_path, {**ROW, "image": "a.png", "view": view})
+        Image.fromarray(pixels).save(tmp_path / "a.png")
+        mammogram = load_datalist(path, "training")[0].read()
+        assert (mammogram.laterality, mammogram.view) == ("L", wanted)
 
 
 @pytest.mark.parametrize(

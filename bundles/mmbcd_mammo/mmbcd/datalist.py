@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import ConfigError, InputError
+from common.io.mammogram import VIEWS, Mammogram, read_mammogram
 from common.training.datalist import PARTS, check_apart, check_keys, read_datalist_json
 
 HISTORIES = ("real", "synthetic")
@@ -79,6 +80,14 @@ class Entry:
     def key(self) -> str:
         """What tells this image from every other."""
         return str(self.image)
+
+    def read(self) -> Mammogram:
+        """Decode it, side and view as the datalist says; a view of no known name is left open.
+
+        Raises:
+            InputError: see `read_mammogram`.
+        """
+        return read_mammogram(self.image, self.laterality, self.view if self.view in VIEWS else None)
 
     def with_history(self, history: str | None) -> Entry:
         """The same mammogram with another text."""

@@ -21,7 +21,6 @@ from tqdm import tqdm
 
 from common.errors import ConfigError, InputError, OutputError
 from common.io.files import atomic_path
-from common.io.mammogram import VIEWS, read_mammogram
 from common.networks.focalnet_dino.targets import Target
 from common.training.processes import first_process_first, is_first_process
 
@@ -163,8 +162,7 @@ class Breasts(Dataset):
         return fit_breast((y0, x0, y1, x1), self.image_size)
 
     def _keep(self, entry: Entry, path: Path, place: Path) -> None:
-        view = entry.view if entry.view in VIEWS else None
-        mammogram = read_mammogram(entry.image, entry.laterality, view)
+        mammogram = entry.read()
         frame = fit_breast(mammogram.breast_px, self.image_size)
         seen = resize(np.ascontiguousarray(mammogram.breast, np.float32), frame.seen_px)
         try:

@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from common.errors import ConfigError
 from common.io.files import write_json, write_text
-from common.io.mammogram import read_mammogram
 from common.training.datalist import PARTS
 
 from .datalist import Entry
@@ -74,8 +73,7 @@ class DetectorEvaluator:
         """Evaluate and write; returns the content of `metrics.json`. Raises InputError, OutputError."""
         entries = self.material.load(self.part)
         if not self.allow_training_patients:
-            patients = self.trained.notes.get("training_patients", ())
-            refuse_training_patients(entries, patients, self.trained.card.name)
+            refuse_training_patients(entries, self.trained.training_patients, self.trained.card.name)
         ranks = [self.rank(entry) for entry in tqdm(entries, "mammograms", leave=False)]
         content = self._describe(entries, ranks)
         table = format_recalls(content)
@@ -87,8 +85,7 @@ class DetectorEvaluator:
     def rank(self, entry: Entry) -> list[int]:
         """For each lesion the place of the first box that finds it, see `find_ranks`. Raises InputError."""
         lesions = np.array(self.material.boxes_of(entry) or (), float).reshape(-1, 4)
-        mammogram = read_mammogram(entry.image, entry.laterality, entry.view)
-        return find_ranks(self.detector(mammogram).boxes_px, lesions, self.hit_iou)
+        return find_ranks(self.detector(entry.read()).boxes_px, lesions, self.hit_iou)
 
     def _describe(self, entries: Sequence[Entry], ranks: Sequence[Sequence[int]]) -> dict[str, Any]:
         patients = [entry.patient for entry, row in zip(entries, ranks, strict=True) for _ in row]

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.io.history import given_history
-from common.io.mammogram import VIEWS, read_mammogram
 
 from .datalist import Entry
 from .given_boxes import GivenBoxes
@@ -33,8 +32,7 @@ def build_store(entries: Sequence[Entry], regions: Regions, size_px: int, folder
     """
 
     def find(entry: Entry) -> Rois:
-        view = entry.view if entry.view in VIEWS else None
-        return regions(read_mammogram(entry.image, entry.laterality, view), size_px)
+        return regions(entry.read(), size_px)
 
     return RoiStore(entries, find, describe_regions(regions), int(regions.settings["rois"]), size_px, folder)
 

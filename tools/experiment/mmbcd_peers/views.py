@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from common.io.mammogram import VIEWS, read_mammogram
 from mmbcd.datalist import Entry
 from mmbcd.regions import Regions
 from mmbcd.roi_store import Rois, RoiStore
@@ -93,8 +92,7 @@ def build_picture_store(entries: Sequence[Entry], size_px: int, folder: Path) ->
     """A store, not yet filled, of complete mammograms: the long edge scaled to `size_px`, the rest dark."""
 
     def find(entry: Entry) -> Rois:
-        view = entry.view if entry.view in VIEWS else None
-        pixels = read_mammogram(entry.image, entry.laterality, view).pixels
+        pixels = entry.read().pixels
         whole = np.array([[0, 0, pixels.shape[1], pixels.shape[0]]], np.float32)
         return Rois(crop_rois(pixels, whole, size_px), whole, np.ones(1, np.float32))
 
