@@ -181,7 +181,9 @@ class CaseEvaluator:
             )
         scored_templates = count_scored_templates(material.cases, task)
         if scored_templates:
-            logger.warning("%d of the scored files are templates too: these scores say nothing", scored_templates)
+            logger.warning(
+                "%d of the scored files are templates too: these scores say nothing", scored_templates
+            )
         tasks = single_template_tasks(task)
         if self.ensemble and len(tasks) > 1:
             tasks[ENSEMBLE] = task
