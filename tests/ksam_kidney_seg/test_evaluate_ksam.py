@@ -32,7 +32,7 @@ def evaluate(folder: Path, **overrides: Any) -> dict[str, Any]:
     try:
         open_workflow("evaluate.json", "infer", **settings | overrides).run()
     except RuntimeError as error:
-        raise find_refusal(error) or error from error
+        raise (find_refusal(error) or error) from error.__cause__
     return json.loads((folder / "out" / "metrics.json").read_text())
 
 

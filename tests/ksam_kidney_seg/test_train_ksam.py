@@ -29,7 +29,7 @@ def run_training(**overrides: Any) -> list[dict[str, float]]:
     try:
         open_workflow("train.json", "train", **overrides).run()
     except RuntimeError as error:
-        raise find_refusal(error) or error from error
+        raise (find_refusal(error) or error) from error.__cause__
     return json.loads((Path(overrides["output_dir"]) / "history.json").read_text())
 
 

@@ -50,7 +50,7 @@ def evaluate(trained: dict[str, Any], output_dir: Path, **changes: Any) -> dict[
     try:
         open_workflow("evaluate.json", "infer", **trained | {"output_dir": output_dir} | changes).run()
     except RuntimeError as error:
-        raise find_refusal(error) or error from error
+        raise (find_refusal(error) or error) from error.__cause__
     return json.loads((output_dir / "metrics.json").read_text())
 
 

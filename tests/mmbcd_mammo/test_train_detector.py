@@ -57,7 +57,7 @@ def run_training(**overrides: Any) -> History:
     try:
         open_workflow("train_detector.json", "train", **overrides).run()
     except RuntimeError as error:
-        raise find_refusal(error) or error from error
+        raise (find_refusal(error) or error) from error.__cause__
     return json.loads((Path(overrides["output_dir"]) / "history.json").read_text())
 
 
