@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toy_mammo_training import draw_datalist, open_workflow
+from toy_mammo_training import SMALLEST_DETECTOR, draw_datalist, open_workflow
 
 from common.errors import ConfigError, InputError
 from common.networks.card import WeightsCard
@@ -20,17 +20,6 @@ from mmbcd.detector_data import DetectorMaterial
 from mmbcd.detector_weights import save_detector
 from mmbcd.evaluate_detector import DetectorEvaluator, format_recalls
 from mmbcd.rois import RoiSet
-
-SMALLEST = {
-    "queries": 12,
-    "depths": [1, 1, 1, 1],
-    "stages": [2, 3],
-    "levels": 2,
-    "encoder_layers": 1,
-    "decoder_layers": 2,
-    "denoising": 4,
-}
-"""As small as the builder allows."""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +32,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     notes = {"training_patients": [hash_patient(seen)]}
     card = WeightsCard("toy", "1", "research", "generated")
     weights = folder / "detector.safetensors"
-    save_detector(build_focalnet_dino("tiny", 1, **SMALLEST), weights, card, (64, 64), notes=notes)
+    save_detector(build_focalnet_dino("tiny", 1, **SMALLEST_DETECTOR), weights, card, (64, 64), notes=notes)
     return {"datalist": datalist, "detector_weights": weights, "rois": 4, "bootstrap": 50}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toy_mammo_training import BOXES, draw_datalist, open_workflow, run_on_two_processes
+from toy_mammo_training import BOXES, SMALLEST_DETECTOR, draw_datalist, open_workflow, run_on_two_processes
 
 from common.errors import ClassifierError, ConfigError, InputError, OutputError, find_refusal
 from common.io.mammogram import read_mammogram
@@ -23,15 +23,6 @@ from mmbcd.detector_training import LesionRecall, find_ranks
 from mmbcd.detector_weights import read_detector
 from mmbcd.train_detector import build_start
 
-SMALLEST = {
-    "queries": 12,
-    "depths": [1, 1, 1, 1],
-    "stages": [2, 3],
-    "levels": 2,
-    "encoder_layers": 1,
-    "decoder_layers": 2,
-    "denoising": 4,
-}
 History = list[dict[str, float]]
 
 
@@ -44,7 +35,7 @@ def overrides_in(folder: Path, **changes: Any) -> dict[str, Any]:
     return {
         "datalist": draw_datalist(folder / "data", (4, 2, 0)),
         "output_dir": folder / "run",
-        "network_options": SMALLEST,
+        "network_options": SMALLEST_DETECTOR,
         "image_size": 64,
         "rois": 4,
         "learning_rate": 0.001,
@@ -207,16 +198,16 @@ def test_patients_of_the_weights_it_started_from_stay_known(
 
 def test_starts_and_refusals(tmp_path: Path, finished: tuple[dict[str, Any], History]) -> None:
     path = finished[0]["output_dir"] / "detector.safetensors"
-    again = build_start("tiny", str(path), options=SMALLEST)
+    again = build_start("tiny", str(path), options=SMALLEST_DETECTOR)
     own = read_detector(path).state
     assert all(torch.equal(value, own[name]) for name, value in again.state_dict().items())
     with pytest.raises(ConfigError, match="size: expected the sizes that run was trained with, got others"):
         build_start("tiny", str(path))
     with pytest.raises(ClassifierError, match="start_from: expected a file with weights, got 'none.pth'"):
         build_start("tiny", str(tmp_path / "none.pth"))
-    other = build_focalnet_dino("tiny", 3, **SMALLEST)
+    other = build_focalnet_dino("tiny", 3, **SMALLEST_DETECTOR)
     torch.save(other.state_dict(), tmp_path / "coco.pth")
-    moved = build_start("tiny", str(tmp_path / "coco.pth"), options=SMALLEST)
+    moved = build_start("tiny", str(tmp_path / "coco.pth"), options=SMALLEST_DETECTOR)
     assert torch.equal(moved.level_embed, other.level_embed) and moved.sizes.num_classes == 1
     with pytest.raises(ConfigError, match="image_size: expected rows and columns as multiples of 32"):
         Breasts(list, lambda entry: None, 50, tmp_path)

@@ -30,6 +30,16 @@ OPTIONS: dict[str, Any] = {
     "attention_heads": 1,
     "mask_words": 5,
 }
+SMALLEST_DETECTOR = {
+    "queries": 12,
+    "depths": [1, 1, 1, 1],
+    "stages": [2, 3],
+    "levels": 2,
+    "encoder_layers": 1,
+    "decoder_layers": 2,
+    "denoising": 4,
+}
+"""Sizes of the detector: as small as the builder allows."""
 
 
 def draw_mammogram(rng: np.random.Generator, malignant: bool) -> np.ndarray:
