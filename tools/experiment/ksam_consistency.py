@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,27 +30,30 @@ from ksam.consistency import Consistency  # noqa: E402
 from ksam.inferer import KnowledgePromptInferer  # noqa: E402
 from ksam.structures import mask_of  # noqa: E402
 
-VARIANTS = {
-    "slice by slice": Consistency(),
-    "smooth 1.5 mm": Consistency(smooth_mm=1.5),
-    "smooth 3 mm": Consistency(smooth_mm=3.0),
-    "smooth 5 mm": Consistency(smooth_mm=5.0),
-    "neighbours": Consistency(neighbours=True),
-    "neighbours, accept 0.8": Consistency(neighbours=True, accept=0.8),
-    "neighbours, smooth 3 mm": Consistency(neighbours=True, smooth_mm=3.0),
+VARIANTS: dict[str, dict[str, Any]] = {
+    "slice by slice": {},
+    "smooth 1.5 mm": {"consistency": Consistency(smooth_mm=1.5)},
+    "smooth 3 mm": {"consistency": Consistency(smooth_mm=3.0)},
+    "smooth 5 mm": {"consistency": Consistency(smooth_mm=5.0)},
+    "neighbours": {"consistency": Consistency(neighbours=True)},
+    "neighbours, accept 0.8": {"consistency": Consistency(neighbours=True, accept=0.8)},
+    "neighbours, smooth 3 mm": {"consistency": Consistency(neighbours=True, smooth_mm=3.0)},
+    "carried": {"carry": True},
 }
+"""Settings of `KnowledgePromptInferer`; "carried" acts with slices of the volume itself (--own, --image)."""
 
 
 def main(arguments: list[str]) -> int:
     """Run all variants on all volumes. Returns the exit status."""
     parser = argparse.ArgumentParser(description="Measures 3D consistency.")
     add_arguments(parser)
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME")
     options = parser.parse_args(arguments)
     try:
         network = build_network(options)
         rows: list[dict[str, Any]] = []
         for case in read_cases(options):
-            rows += measure(case, network, options.templates)
+            rows += measure(case, network, options.templates, options.variants)
             write_json(options.output, rows)
             network.forget()
         print(describe(rows))
@@ -59,11 +63,13 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def measure(case: Case, network: EncodeOnce, templates: int) -> list[dict[str, Any]]:
+def measure(
+    case: Case, network: EncodeOnce, templates: int, variants: Sequence[str] = tuple(VARIANTS)
+) -> list[dict[str, Any]]:
     """One row for each variant and structure: Dice over the volume, expected Dice."""
     rows = []
-    for name, consistency in VARIANTS.items():
-        inferer = KnowledgePromptInferer(case.task, templates=templates, cache=False, consistency=consistency)
+    for name in variants:
+        inferer = KnowledgePromptInferer(case.task, templates=templates, cache=False, **VARIANTS[name])
         found = inferer.predict_volume(case.voxels, network, slice_mm=case.slice_mm)
         for place, structure in enumerate(found.structures):
             mask = mask_of(found.labels, structure, found.structures)[:, :, case.counted]
@@ -79,7 +85,7 @@ def describe(rows: list[dict[str, Any]]) -> str:
     """Markdown: mean Dice of each variant, and its difference from slice by slice (mean, wins of all)."""
     plain = {(r["case"], r["structure"]): r["dice"] for r in rows if r["variant"] == "slice by slice"}
     lines = ["| variant | mean Dice | difference | better in |", "|---|---|---|---|"]
-    for name in VARIANTS:
+    for name in dict.fromkeys(row["variant"] for row in rows):
         mine = [row for row in rows if row["variant"] == name]
         gains = np.array([row["dice"] - plain[row["case"], row["structure"]] for row in mine])
         mean = np.mean([row["dice"] for row in mine])

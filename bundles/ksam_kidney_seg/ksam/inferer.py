@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from common.errors import ConfigError, InputError
 
+from .carry import carry_slices, find_own_slices
 from .consistency import Consistency, build_consistency, predict_squares
 from .eager import EagerNetwork, weights_version
 from .frame import Frame, build_frame, build_volume_frame
@@ -43,6 +45,8 @@ class KnowledgePromptInferer(Inferer):
         cache: keep the features of templates in the task's folder.
         progress: show a bar for volumes.
         consistency: how slices of a volume help each other, see `consistency.Consistency`; None: not at all.
+        carry: where a template is a slice of the volume itself, carry what SAM's decoder can redraw of it
+            from there, see `carry`; the network is asked for the rest.
 
     Raises:
         InputError: the task cannot be read.
@@ -59,10 +63,11 @@ class KnowledgePromptInferer(Inferer):
         cache: bool = True,
         progress: bool = False,
         consistency: Mapping[str, Any] | Consistency | None = None,
+        carry: bool = False,
     ) -> None:
         self.task = load_task(task) if isinstance(task, (str, Path)) else task
         self.settings = PromptSettings(retrieval, templates, average, batch_size)
-        self.cache, self.progress = cache, progress
+        self.cache, self.progress, self.carry = cache, progress, carry
         self.consistency = build_consistency(consistency)
         self._made_for: tuple[Any, ...] = ()
         self._predictors: dict[str, SquarePredictor] = {}
@@ -150,6 +155,42 @@ class KnowledgePromptInferer(Inferer):
         """
         check_volume(voxels)
         task = self._task(task)
+        own = find_own_slices(voxels, task.templates) if self.carry else {}
+        if own:
+            yield from self._iterate_carried(voxels, network, frame, task, slice_mm, own)
+        else:
+            yield from self._iterate_network(voxels, network, frame, task, slice_mm)
+
+    def _iterate_carried(
+        self,
+        voxels: np.ndarray,
+        network: nn.Module | PromptNetwork,
+        frame: Frame | None,
+        task: Task,
+        slice_mm: float | None,
+        own: Mapping[int, Template],
+    ) -> Iterator[SlicePrediction]:
+        """What is carried from slices of the volume itself, and the network's answer for the rest."""
+        engine = self.predictor(network, task).network
+        frame = frame or build_volume_frame(voxels, task.crop, engine.image_size)
+        sam: Any = engine.network.sam
+        carried = carry_slices(sam, engine.encode, voxels, frame, task.window, own, self.progress)
+        left = [name for name in task.structure_names if name not in carried.logits]
+        rest: Iterator[SlicePrediction | None] = repeat(None, voxels.shape[2])
+        if left:
+            rest = self._iterate_network(voxels, network, frame, task.only(left), slice_mm)
+        for z, answer in enumerate(rest):
+            yield carried.join(z, task.structures, answer)
+
+    def _iterate_network(
+        self,
+        voxels: np.ndarray,
+        network: nn.Module | PromptNetwork,
+        frame: Frame | None,
+        task: Task,
+        slice_mm: float | None,
+    ) -> Iterator[SlicePrediction]:
+        """What the network says of every slice."""
         if task.crop == "region":
             yield from iterate_in_regions(self, voxels, network, task, frame, slice_mm)
             return
@@ -219,7 +260,7 @@ class KnowledgePromptInferer(Inferer):
 
     def describe(self) -> dict[str, Any]:
         """What a result says about retrieval, averaging and, where it is on, consistency."""
-        settings = asdict(self.settings)
+        settings = asdict(self.settings) | {"carry": self.carry}
         return settings | ({"consistency": asdict(self.consistency)} if self.consistency.is_on else {})
 
     def predictor(self, network: nn.Module | PromptNetwork, task: Task) -> SquarePredictor:

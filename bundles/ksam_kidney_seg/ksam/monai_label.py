@@ -157,7 +157,9 @@ class LabelInferer(KnowledgePromptInferer):
     def _segmenter(self, network: KSam, task: Task) -> TaskSegmenter:
         """The same inferer with the chosen task; the engines of a network are made once for all requests."""
         settings = replace(self.settings, templates=_whole(self.choice, "templates", 1))
-        inferer = KnowledgePromptInferer(task, cache=self.cache, consistency=self.consistency)
+        inferer = KnowledgePromptInferer(
+            task, cache=self.cache, consistency=self.consistency, carry=self.carry
+        )
         inferer.settings = settings
         return TaskSegmenter(network, inferer, partial(_kept_engines, network, *self.execution))
 

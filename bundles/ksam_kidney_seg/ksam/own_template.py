@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from common.io.cases import stem
 from .frame import Window
 from .label_maps import read_label_map
 from .pipeline import Image
-from .structures import Structure
+from .structures import Structure, keep_structures
 from .template_maker import Labelled, choose_slices, make_templates
 from .templates import Task
 
@@ -77,7 +76,7 @@ def build_own_task(
         slices = places if len(places) <= MAX_OWN else choose_slices(labelled.masks, MAX_OWN)
     templates = make_templates(labelled, slices, "own")
     shown = {name for template in templates for name in template.masks}
-    return Task("own", "CT", window, crop, _keep(known, shown), tuple(templates))
+    return Task("own", "CT", window, crop, keep_structures(known, shown), tuple(templates))
 
 
 def _read(image: Image, labels: Path, known: Sequence[Structure]) -> Labelled:
@@ -126,8 +125,3 @@ def _with_parents(name: str, known: Sequence[Structure]) -> set[str]:
     while (parent := parents.get(name)) is not None:
         found.add(name := parent)
     return found
-
-
-def _keep(known: Sequence[Structure], names: set[str]) -> tuple[Structure, ...]:
-    kept = [structure for structure in known if structure.name in names]
-    return tuple(replace(row, parent=row.parent if row.parent in names else None) for row in kept)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +178,12 @@ def find_depth(structure: Structure, structures: Sequence[Structure]) -> int:
 def find_children(parent: str | None, structures: Sequence[Structure]) -> tuple[int, ...]:
     """Positions of the structures directly under `parent`; None: those without a parent."""
     return tuple(place for place, structure in enumerate(structures) if structure.parent == parent)
+
+
+def keep_structures(known: Sequence[Structure], names: Container[str]) -> tuple[Structure, ...]:
+    """Some of the structures; a parent that is not among them is forgotten."""
+    kept = [structure for structure in known if structure.name in names]
+    return tuple(replace(row, parent=row.parent if row.parent in names else None) for row in kept)
 
 
 def mask_of(labels: np.ndarray, structure: Structure, structures: Sequence[Structure]) -> np.ndarray:

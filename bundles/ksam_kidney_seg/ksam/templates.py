@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from common.errors import InputError
 
 from .frame import CROPS, Window
-from .structures import Structure, check_structures
+from .structures import Structure, check_structures, keep_structures
 
 MODALITIES = ("CT", "picture")
 
@@ -142,6 +142,15 @@ class Task:
     def structure_names(self) -> tuple[str, ...]:
         """Names in the order of every result."""
         return tuple(structure.name for structure in self.structures)
+
+    def only(self, names: Container[str]) -> Task:
+        """The task for some of its structures. Raises InputError where none is left."""
+        kept = [
+            replace(template, masks={name: mask for name, mask in template.masks.items() if name in names})
+            for template in self.templates
+            if any(name in names for name in template.masks)
+        ]
+        return replace(self, structures=keep_structures(self.structures, names), templates=tuple(kept))
 
     def check_structure(self, name: str) -> None:
         """Raises InputError for a structure that the task does not have."""
