@@ -48,6 +48,7 @@ def complete(numbers: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "weights": {"name": "toy", "purpose": "research", "sha256": "0" * 64},
         "engine": {"engine": "torch"},
         "settings": {"templates": 3, "consistency": None},
+        "carried": [],
         "versions": {"torch": "2"},
         "prompts": prompts,
         "files": ["a_seg.png"],

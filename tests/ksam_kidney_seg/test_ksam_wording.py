@@ -8,6 +8,7 @@ import pytest
 
 from ksam.wording import (
     choose_tone,
+    describe_carried,
     describe_families,
     describe_found,
     describe_sureness,
@@ -30,7 +31,8 @@ def row(name: str = "cortex", right: float = 60, left: float = 40, **changes: An
 
 def ct(*rows: dict[str, Any], **changes: Any) -> dict[str, Any]:
     sides = {"note": ""}
-    return {"kind": "ct", "empty": False, "structures": rows, "sides": sides, "weights": CLINICAL, **changes}
+    base = {"kind": "ct", "empty": False, "structures": rows, "sides": sides, "weights": CLINICAL}
+    return {**base, "carried": [], **changes}
 
 
 def picture(*areas: int, ratio: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -38,7 +40,13 @@ def picture(*areas: int, ratio: dict[str, Any] | None = None) -> dict[str, Any]:
         {"name": name, "parent": None, "area_px": area, "share": area / 1000, "expected_dice": None}
         for name, area in zip(("disc", "cup"), areas, strict=False)
     ]
-    base = {"kind": "picture", "empty": not any(areas), "structures": rows, "weights": CLINICAL}
+    base = {
+        "kind": "picture",
+        "empty": not any(areas),
+        "structures": rows,
+        "weights": CLINICAL,
+        "carried": [],
+    }
     return {**base, "cup_to_disc": ratio}
 
 
@@ -110,6 +118,19 @@ def test_tones():
     assert choose_tone(ct(row(), weights={"purpose": "research"})) == "neutral"
     assert choose_tone(ct(row(right=0))) == "caution"
     assert choose_tone(ct(row(right=0, left=0), empty=True)) == "bad"
+
+
+def test_carried_structures_are_named():
+    assert describe_carried([]) == []
+    (sentence,) = describe_carried(["kidney", "liver"])
+    assert sentence.startswith("Kidney and liver: carried from the labelled slice of this very series to its")
+
+
+def test_a_side_without_the_structure_is_no_doubt_where_it_is_expected():
+    spleen, named = row("spleen", right=0), row("kidney_left", right=0)
+    assert list_doubts(ct(spleen, named, carried=["spleen"])) == []
+    assert list_doubts(ct(spleen)) == ["Spleen was not found on the right."]
+    assert describe_found(ct(spleen))[0] == "Spleen: all of it on the left."
 
 
 def test_families_are_explained():

@@ -168,6 +168,7 @@ def ct_record(labels: np.ndarray, voxel_mm3: float, notes: tuple[str, ...] = ())
         "structures": rows,
         "empty": not labels.any(),
         "sides": {"rule": "Sides by the midline.", "note": ""},
+        "carried": [],
         "source": {"notes": list(notes)},
         "prompts": {
             "task": "toy",

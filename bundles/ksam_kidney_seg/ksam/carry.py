@@ -101,7 +101,8 @@ class Carried:
                 other = next(others)
                 logits[place], doubt[place] = rest.logits[other], rest.disagreement[other]
                 overlaps[place], templates[place] = rest.overlaps[other], rest.templates[other]
-        return SlicePrediction(structures, logits, doubt, tuple(overlaps), tuple(templates))
+        names = tuple(structure.name for structure in structures if structure.name in carried)
+        return SlicePrediction(structures, logits, doubt, tuple(overlaps), tuple(templates), carried=names)
 
     def _squares(self, z: int) -> np.ndarray:
         shape = (len(self.logits), self.frame.size_px, self.frame.size_px)

@@ -28,7 +28,14 @@ from common.report.segments import to_code
 from common.report.wording import capitalise, weights_note
 
 from .structures import Structure, mask_of
-from .wording import describe_families, describe_found, describe_sureness, headline, list_doubts
+from .wording import (
+    describe_carried,
+    describe_families,
+    describe_found,
+    describe_sureness,
+    headline,
+    list_doubts,
+)
 
 MILLILITER = Code("mL", "UCUM", "milliliter")
 SLICES = Code("slices", CODING_SCHEME, "Slices that show the structure")
@@ -112,8 +119,8 @@ def list_statements(record: Mapping[str, Any]) -> Iterator[Statement]:
     for doubt in list_doubts(record):
         yield Statement(WARNING, doubt)
     yield Statement(TEMPLATE, name_templates(record["prompts"]))
-    rules = [describe_sureness(record), record["sides"]["rule"], *describe_families(record["structures"])]
-    yield Statement(codes.DCM.Comment, " ".join(rules))
+    rules = [*describe_carried(record["carried"]), describe_sureness(record), record["sides"]["rule"]]
+    yield Statement(codes.DCM.Comment, " ".join([*rules, *describe_families(record["structures"])]))
     for choice in record["source"]["notes"]:
         yield Statement(codes.DCM.Comment, choice)
 

@@ -80,12 +80,14 @@ class Prediction:
         sureness: structure name -> "expected_dice", "disagreement"; NaN with one template.
         used: ids of the templates by slice and structure.
         doubt: (H, W) of a picture, see `shown.find_doubt`.
+        carried: names of the structures that come from labelled slices of the same volume, see `carry`.
     """
 
     labels: np.ndarray
     sureness: Mapping[str, Mapping[str, float]]
     used: Sequence[Sequence[Sequence[str]]]
     doubt: np.ndarray | None = None
+    carried: Sequence[str] = ()
 
 
 def read(case: Case, series: str | int | None = None) -> Image:
@@ -124,7 +126,7 @@ def predict(image: Image, frame: Frame, segmenter: Segmenter) -> Prediction:
         return Prediction(answer.labels(), describe_slice_sureness(answer), (answer.templates,), doubt)
     slice_mm = float(image.volume.spacing_mm[2])
     found = segmenter.predict_volume(image.pixels, frame, slice_mm)
-    return Prediction(found.labels, describe_sureness(found), found.templates)
+    return Prediction(found.labels, describe_sureness(found), found.templates, carried=found.carried)
 
 
 def postprocess(
@@ -144,6 +146,7 @@ def postprocess(
     described = describe_input(image.case, image.pixels, volume)
     record = described | numbers | segmenter.describe_run() | {"prompts": segmenter.describe(used)}
     record["settings"]["keep_largest"] = keep_largest
+    record["carried"] = list(prediction.carried)
     own_grid = labels if volume is None else volume.from_axial(labels)
     return Results(image.case.name, record, structures, own_grid, volume, shown)
 

@@ -26,6 +26,7 @@ class SlicePrediction:
         overlaps: for each structure (pairs, 2) slice pixels, see `agreement.count_overlaps`.
         templates: for each structure the ids of the templates used, best first.
         members: structure name -> template id -> (r, c) logits of that template alone, where asked for.
+        carried: names of the structures that come from slices of the same volume, see `carry`.
     """
 
     structures: tuple[Structure, ...]
@@ -34,6 +35,7 @@ class SlicePrediction:
     overlaps: tuple[np.ndarray, ...]
     templates: tuple[tuple[str, ...], ...]
     members: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    carried: tuple[str, ...] = ()
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -69,6 +71,7 @@ class VolumePrediction:
         disagreement: (n,) mean standard deviation inside each structure, 0..0.5; NaN where it was not found,
             or with one template.
         templates: for each slice and structure the ids of the templates used.
+        carried: as in `SlicePrediction`.
     """
 
     structures: tuple[Structure, ...]
@@ -76,6 +79,7 @@ class VolumePrediction:
     expected_dice: np.ndarray
     disagreement: np.ndarray
     templates: tuple[tuple[tuple[str, ...], ...], ...]
+    carried: tuple[str, ...] = ()
 
 
 def to_slice(
@@ -162,7 +166,8 @@ def gather_volume(
     labels = np.zeros(shape, dtype=np.uint8)
     overlaps = [np.zeros((0, 2))] * len(structures)
     doubt, area = np.zeros(len(structures)), np.zeros(len(structures))
-    used = []
+    used: list[tuple[tuple[str, ...], ...]] = []
+    carried: tuple[str, ...] = ()
     for z, prediction in enumerate(slices):
         masks = prediction.masks()
         labels[:, :, z] = label_map(masks, structures)
@@ -170,7 +175,8 @@ def gather_volume(
         doubt += (prediction.disagreement * masks).sum((1, 2))
         area += masks.sum((1, 2))
         used.append(prediction.templates)
+        carried = prediction.carried
     expected = np.array([expected_dice(counts) for counts in overlaps])
     known = (area > 0) & np.isfinite(expected)
     means = np.where(known, doubt / np.maximum(area, 1), np.nan)
-    return VolumePrediction(structures, labels, expected, means, tuple(used))
+    return VolumePrediction(structures, labels, expected, means, tuple(used), carried)

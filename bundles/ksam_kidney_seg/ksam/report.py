@@ -13,6 +13,7 @@ from common.report.wording import describe_details, to_plain, weights_note
 from .wording import (
     SURENESS,
     choose_tone,
+    describe_carried,
     describe_families,
     describe_found,
     describe_sureness,
@@ -65,7 +66,7 @@ def write_report(
 def _describe_verdict(record: Mapping[str, Any]) -> dict[str, Any]:
     sentences = describe_found(record)
     if not record["empty"]:
-        sentences.append(describe_sureness(record))
+        sentences += [*describe_carried(record["carried"]), describe_sureness(record)]
     return {
         "tone": choose_tone(record),
         "headline": headline(record),

@@ -19,6 +19,11 @@ SURENESS = (
 )
 NESTED = "{parent} includes {children}; in the label map each pixel has the value of the innermost structure."
 
+CARRIED = (
+    "{structures}: carried from the labelled slice of this very series to its neighbours, one after the "
+    "other, by a box around what was found; nothing was compared, and an error goes on from slice to slice."
+)
+
 
 def format_ml(volume_ml: float) -> str:
     """Three figures: 142, 61.2, 8.10."""
@@ -67,6 +72,8 @@ def _has_volume(row: Mapping[str, Any]) -> bool:
 def _describe_sides(row: Mapping[str, Any]) -> str:
     right, left = row["right"]["volume_ml"], row["left"]["volume_ml"]
     share = right / (right + left)
+    if not 0.005 <= share < 0.995:
+        return f"{capitalise(row['name'])}: all of it on the {'right' if share > 0.5 else 'left'}."
     return (
         f"{capitalise(row['name'])}: right {format_ml(right)} mL ({share:.0%}), "
         f"left {format_ml(left)} mL ({1 - share:.0%})."
@@ -78,6 +85,11 @@ def _describe_ratio(ratio: Mapping[str, Any]) -> str:
         f"The cup is {ratio['cup_height_px']} pixels high and the disc {ratio['disc_height_px']}, each from "
         "its topmost to its lowest row."
     )
+
+
+def describe_carried(names: Sequence[str]) -> list[str]:
+    """A sentence on the structures that were carried from slice to slice, see `carry`; none without any."""
+    return [CARRIED.format(structures=capitalise(join_words(list(names))))] if names else []
 
 
 def describe_sureness(result: Mapping[str, Any]) -> str:
@@ -103,12 +115,13 @@ def list_doubts(result: Mapping[str, Any]) -> list[str]:
         return []
     doubts: list[str] = []
     for row in result["structures"]:
-        doubts += _doubts_of(row)
+        doubts += _doubts_of(row, row["name"] in result["carried"])
     midline = result.get("sides", {}).get("note", "")
     return [*doubts, midline] if midline else doubts
 
 
-def _doubts_of(row: Mapping[str, Any]) -> Iterator[str]:
+def _doubts_of(row: Mapping[str, Any], carried: bool) -> Iterator[str]:
+    """A side without the structure is no doubt where its name says so, or where the reader labelled it."""
     name = capitalise(row["name"])
     if not _is_found(row):
         yield f"{name} was not found anywhere."
@@ -118,8 +131,9 @@ def _doubts_of(row: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name}: the examples contradict each other ({dice:.2f}). Check the outline before use."
     for end in row.get("cut", ()):
         yield f"{name} reaches the {end} slice of the series: its volume may be too small."
+    one_sided = carried or any(side in row["name"].lower() for side in ("left", "right"))
     sides = [side for side in ("right", "left") if row.get(side) and not row[side]["voxels"]]
-    for side in sides:
+    for side in [] if one_sided else sides:
         yield f"{name} was not found on the {side}."
 
 
