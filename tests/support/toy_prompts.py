@@ -30,6 +30,8 @@ class ToyNetwork(nn.Module):
     """Logits = reach - mean distance of the three colours; counts what it is asked for."""
 
     image_size = SIZE
+    sam = None
+    """No decoder: its squares of six pixels are too small to be carried from slice to slice."""
 
     def __init__(self, reach: float = 20.0) -> None:
         super().__init__()
