@@ -20,11 +20,12 @@ WINDOW = Window(127.5, 255)
 ORGAN, TUBE = Structure("organ", 1, None, (255, 0, 0)), Structure("tube", 2, None, (0, 255, 0))
 
 
-class BoxDecoder:
+class BoxDecoder(nn.Module):
     """Draws what is brighter than 100 in the box, holes filled: a box says nothing of holes."""
 
     def __init__(self) -> None:
-        self.encoded = 0
+        super().__init__()
+        self.encoded, self.weight = 0, nn.Parameter(torch.zeros(1))
 
     def encode(self, image: torch.Tensor) -> torch.Tensor:
         self.encoded += 1

@@ -203,10 +203,12 @@ def draw_boxes(sam: Sam, features: torch.Tensor, masks: Sequence[np.ndarray]) ->
     """
     if not masks:
         return []
-    boxes = torch.from_numpy(np.stack([_box(mask) for mask in masks]))
+    device = next(sam.parameters()).device
+    boxes = torch.from_numpy(np.stack([_box(mask) for mask in masks])).to(device)
     sparse, dense = sam.prompt_encoder(None, boxes, None)
-    drawn = sam.decode(features.float(), sparse, dense)
-    return list(F.interpolate(drawn, masks[0].shape, mode="bilinear", align_corners=False)[:, 0].numpy())
+    drawn = sam.decode(features.to(device).float(), sparse, dense)
+    shown = F.interpolate(drawn, masks[0].shape, mode="bilinear", align_corners=False)
+    return list(shown[:, 0].cpu().numpy())
 
 
 def _follow(
@@ -251,7 +253,7 @@ def _territory(start: int, step: int, nearest: list[int]) -> Iterator[int]:
 
 
 def _features(encode: Encode, square: np.ndarray) -> torch.Tensor:
-    return encode(torch.from_numpy(square)[None])[:, :CHANNELS].cpu()
+    return encode(torch.from_numpy(square)[None])[:, :CHANNELS]
 
 
 def _square_masks(template: Template, frame: Frame) -> dict[str, np.ndarray]:
