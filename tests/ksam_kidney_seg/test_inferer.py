@@ -11,6 +11,7 @@ from toy_prompts import SIZE, WINDOW, ToyNetwork, toy_masks, toy_slice, toy_task
 from common.errors import ConfigError, InputError
 from ksam.frame import Frame, build_frame
 from ksam.inferer import EagerNetwork, KnowledgePromptInferer
+from ksam.predictions import DOUBT_STEP
 from ksam.prompts import save_task
 from ksam.templates import relative_position
 
@@ -139,6 +140,19 @@ def test_disagreement_of_what_was_not_found_is_not_a_number() -> None:
     prediction = KnowledgePromptInferer(toy_task()).predict_volume(empty, ToyNetwork())
     assert np.isnan(prediction.disagreement).all()
     assert relative_position(0, 1) == 0.5
+
+
+def test_the_doubt_of_a_volume_is_that_of_its_slices() -> None:
+    task = toy_task(toy_template("a"), toy_template("b", dark_hu=-195))  # 20 network units apart: logit 0
+    volume = np.stack([toy_slice()] * 2, axis=2)
+    inferer = KnowledgePromptInferer(task, templates=2)
+    found = inferer.predict_volume(volume, ToyNetwork())
+    doubt = inferer.predict_slice(toy_slice(), ToyNetwork()).doubt
+    assert doubt is not None and doubt.max() > 0.01 and found.doubt is not None
+    np.testing.assert_allclose(found.doubt[:, :, 1] * DOUBT_STEP, doubt, atol=DOUBT_STEP / 2 + 1e-6)
+    one = KnowledgePromptInferer(toy_task(), templates=1)
+    assert one.predict_volume(volume, ToyNetwork()).doubt is None
+    assert one.predict_slice(toy_slice(), ToyNetwork()).doubt is None
 
 
 def test_one_template_has_nobody_to_disagree_with() -> None:

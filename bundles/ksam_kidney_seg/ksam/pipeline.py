@@ -22,7 +22,7 @@ from .postprocess import keep_largest_labels
 from .predictions import SlicePrediction, VolumePrediction
 from .results import Results, describe_input, describe_picture, describe_volume, write_results
 from .segmenter import Segmenter
-from .shown import find_doubt, show_picture, show_volume
+from .shown import show_picture, show_volume
 
 MODALITIES = {"ct": "CT", "picture": "picture"}
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class Prediction:
         labels: (R, C, Z) or (H, W) label map.
         sureness: structure name -> "expected_dice", "disagreement"; NaN with one template.
         used: ids of the templates by slice and structure.
-        doubt: (H, W) of a picture, see `shown.find_doubt`.
+        doubt: (H, W) of a picture, see `SlicePrediction`; (R, C, Z) of a volume, see `VolumePrediction`.
         carried: names of the structures that come from labelled slices of the same volume, see `carry`.
     """
 
@@ -122,11 +122,10 @@ def predict(image: Image, frame: Frame, segmenter: Segmenter) -> Prediction:
     """Every slice is encoded once; each structure and template costs one cheap pass more."""
     if image.volume is None:
         answer = segmenter.predict_slice(image.pixels, frame, None)
-        doubt = find_doubt(answer.disagreement, answer.overlaps)
-        return Prediction(answer.labels(), describe_slice_sureness(answer), (answer.templates,), doubt)
+        return Prediction(answer.labels(), describe_slice_sureness(answer), (answer.templates,), answer.doubt)
     slice_mm = float(image.volume.spacing_mm[2])
     found = segmenter.predict_volume(image.pixels, frame, slice_mm)
-    return Prediction(found.labels, describe_sureness(found), found.templates, carried=found.carried)
+    return Prediction(found.labels, describe_sureness(found), found.templates, found.doubt, found.carried)
 
 
 def postprocess(
@@ -142,7 +141,7 @@ def postprocess(
         spacing_mm = volume.to_axial().spacing_mm.tolist()
         size = (spacing_mm[1], volume.voxel_mm3)
         numbers = describe_volume(image.pixels, labels, *size, structures, prediction.sureness)
-        shown = show_volume(image.pixels, labels, frame, spacing_mm, segmenter, used)
+        shown = show_volume(image.pixels, labels, frame, spacing_mm, prediction.doubt, segmenter, used)
     described = describe_input(image.case, image.pixels, volume)
     record = described | numbers | segmenter.describe_run() | {"prompts": segmenter.describe(used)}
     record["settings"]["keep_largest"] = keep_largest

@@ -14,6 +14,9 @@ from .postprocess import label_map, masks_from_logits
 from .predictor import SquarePrediction
 from .structures import Structure
 
+DOUBT_STEP = 0.5 / 255
+"""Of the disagreement that is kept of a volume: one byte a voxel."""
+
 
 @dataclass(frozen=True, eq=False)
 class SlicePrediction:
@@ -47,6 +50,11 @@ class SlicePrediction:
         """(n,), see `agreement.expected_dice`; NaN with one template."""
         return np.array([expected_dice(counts) for counts in self.overlaps])
 
+    @property
+    def doubt(self) -> np.ndarray | None:
+        """(r, c) the largest disagreement about any structure; None where no structure had two templates."""
+        return self.disagreement.max(axis=0) if any(len(pairs) for pairs in self.overlaps) else None
+
     def found(self) -> np.ndarray:
         """(r, c) bool: inside any structure."""
         return np.asarray(self.logits.max(axis=0) > 0)
@@ -71,6 +79,7 @@ class VolumePrediction:
         disagreement: (n,) mean standard deviation inside each structure, 0..0.5; NaN where it was not found,
             or with one template.
         templates: for each slice and structure the ids of the templates used.
+        doubt: (R, C, Z) uint8, `SlicePrediction.doubt` in steps of `DOUBT_STEP`; None where there is none.
         carried: as in `SlicePrediction`.
     """
 
@@ -79,6 +88,7 @@ class VolumePrediction:
     expected_dice: np.ndarray
     disagreement: np.ndarray
     templates: tuple[tuple[tuple[str, ...], ...], ...]
+    doubt: np.ndarray | None = None
     carried: tuple[str, ...] = ()
 
 
@@ -165,18 +175,22 @@ def gather_volume(
     """Label map and summary of slices that come from the lowest to the highest."""
     labels = np.zeros(shape, dtype=np.uint8)
     overlaps = [np.zeros((0, 2))] * len(structures)
-    doubt, area = np.zeros(len(structures)), np.zeros(len(structures))
+    sums, area = np.zeros(len(structures)), np.zeros(len(structures))
+    doubt: np.ndarray | None = None
     used: list[tuple[tuple[str, ...], ...]] = []
     carried: tuple[str, ...] = ()
     for z, prediction in enumerate(slices):
         masks = prediction.masks()
         labels[:, :, z] = label_map(masks, structures)
         overlaps = [add_overlaps(*both) for both in zip(overlaps, prediction.overlaps, strict=True)]
-        doubt += (prediction.disagreement * masks).sum((1, 2))
+        sums += (prediction.disagreement * masks).sum((1, 2))
         area += masks.sum((1, 2))
         used.append(prediction.templates)
         carried = prediction.carried
+        if (seen := prediction.doubt) is not None:
+            doubt = np.zeros(shape, np.uint8) if doubt is None else doubt
+            doubt[:, :, z] = np.rint(seen / DOUBT_STEP)
     expected = np.array([expected_dice(counts) for counts in overlaps])
     known = (area > 0) & np.isfinite(expected)
-    means = np.where(known, doubt / np.maximum(area, 1), np.nan)
-    return VolumePrediction(structures, labels, expected, means, tuple(used), carried)
+    means = np.where(known, sums / np.maximum(area, 1), np.nan)
+    return VolumePrediction(structures, labels, expected, means, tuple(used), doubt, carried)

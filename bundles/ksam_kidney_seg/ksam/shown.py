@@ -10,9 +10,9 @@ import numpy as np
 
 from .frame import Frame
 from .pictures import Panel
+from .predictions import DOUBT_STEP
 from .segmenter import Segmenter
 from .structures import Structure, mask_of
-from .templates import relative_position
 
 MAX_SLICES = 4
 MAX_PICTURE_PX = 1500
@@ -40,30 +40,30 @@ def show_volume(
     labels: np.ndarray,
     frame: Frame,
     spacing_mm: Sequence[float],
+    doubt: np.ndarray | None,
     segmenter: Segmenter,
     used: Sequence[Sequence[Sequence[str]]],
 ) -> Shown:
-    """Panels of chosen slices, predicted once more for their doubt, and the view from the front.
+    """Panels of chosen slices with the doubt about them, and the view from the front.
 
     Args:
         voxels: (R, C, Z) HU, axial view.
         labels: (R, C, Z) label map.
         frame: of the volume.
         spacing_mm: of rows, columns, slices.
+        doubt: (R, C, Z) uint8, see `VolumePrediction`.
         segmenter: that predicted the labels.
         used: ids of the templates by slice and structure.
     """
     rows, columns, slices = (float(step) for step in spacing_mm)
     panels = []
     for z, names in choose_slices(labels, segmenter.structures).items():
-        place = relative_position(z, voxels.shape[2])
-        answer = segmenter.predict_slice(voxels[:, :, z], frame, place)
         panels.append(
             Panel(
                 title=_name_slice(z, voxels.shape[2], names),
                 image=_show_window(voxels[:, :, z], segmenter),
                 labels=labels[:, :, z],
-                disagreement=find_doubt(answer.disagreement, answer.overlaps),
+                disagreement=None if doubt is None else doubt[:, :, z] * DOUBT_STEP,
                 frame=frame,
                 spacing_mm=(rows, columns),
                 radiological=True,
@@ -98,19 +98,6 @@ def _show_window(slice_hu: np.ndarray, segmenter: Segmenter) -> np.ndarray:
     return slice_hu if segmenter.window is None else segmenter.window.apply(slice_hu)
 
 
-def find_doubt(disagreement: np.ndarray, overlaps: Sequence[np.ndarray]) -> np.ndarray | None:
-    """The largest disagreement about any structure.
-
-    Args:
-        disagreement: (n, r, c) 0..0.5.
-        overlaps: for each structure one row per pair of templates.
-
-    Returns:
-        (r, c); None where no structure had two templates.
-    """
-    return disagreement.max(axis=0) if any(len(pairs) for pairs in overlaps) else None
-
-
 def show_picture(
     picture: np.ndarray,
     labels: np.ndarray,
@@ -125,7 +112,7 @@ def show_picture(
         picture: (H, W, 3) uint8.
         labels: (H, W) label map.
         frame: of the picture.
-        doubt: (H, W) from `find_doubt`.
+        doubt: (H, W), see `SlicePrediction.doubt`.
         segmenter: that predicted the labels.
         used: ids of the templates by slice and structure.
     """
