@@ -130,6 +130,8 @@ def test_a_side_without_the_structure_is_no_doubt_where_it_is_expected():
     spleen, named = row("spleen", right=0), row("kidney_left", right=0)
     assert list_doubts(ct(spleen, named, carried=["spleen"])) == []
     assert list_doubts(ct(spleen)) == ["Spleen was not found on the right."]
+    swapped = row("kidney_left", left=0)
+    assert list_doubts(ct(swapped, carried=["kidney_left"])) == ["Kidney_left was not found on the left."]
     assert describe_found(ct(spleen))[0] == "Spleen: all of it on the left."
 
 

@@ -54,6 +54,12 @@ def test_consistency_is_compared_with_slice_by_slice(
     assert "| slice by slice | 1.000 | +0.000 | 0 of 2 |" in capsys.readouterr().out
 
 
+def test_chosen_variants_stand_beside_slice_by_slice(tmp_path: Path, network: ToyNetwork) -> None:
+    assert ksam_consistency.main([*arguments(tmp_path), "--variants", "carried"]) == 0
+    rows = json.loads((tmp_path / "out.json").read_text())
+    assert {row["variant"] for row in rows} == {"slice by slice", "carried"}
+
+
 def test_templates_are_compared(
     tmp_path: Path, network: ToyNetwork, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,8 +30,9 @@ from ksam.consistency import Consistency  # noqa: E402
 from ksam.inferer import KnowledgePromptInferer  # noqa: E402
 from ksam.structures import mask_of  # noqa: E402
 
+PLAIN = "slice by slice"
 VARIANTS: dict[str, dict[str, Any]] = {
-    "slice by slice": {},
+    PLAIN: {},
     "smooth 1.5 mm": {"consistency": Consistency(smooth_mm=1.5)},
     "smooth 3 mm": {"consistency": Consistency(smooth_mm=3.0)},
     "smooth 5 mm": {"consistency": Consistency(smooth_mm=5.0)},
@@ -47,13 +48,21 @@ def main(arguments: list[str]) -> int:
     """Run all variants on all volumes. Returns the exit status."""
     parser = argparse.ArgumentParser(description="Measures 3D consistency.")
     add_arguments(parser)
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME")
+    parser.add_argument(
+        "--variants",
+        nargs="+",
+        choices=VARIANTS,
+        default=list(VARIANTS),
+        metavar="NAME",
+        help='besides "slice by slice"',
+    )
     options = parser.parse_args(arguments)
     try:
         network = build_network(options)
         rows: list[dict[str, Any]] = []
+        variants = list(dict.fromkeys([PLAIN, *options.variants]))
         for case in read_cases(options):
-            rows += measure(case, network, options.templates, options.variants)
+            rows += measure(case, network, options.templates, variants)
             write_json(options.output, rows)
             network.forget()
         print(describe(rows))
@@ -63,9 +72,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def measure(
-    case: Case, network: EncodeOnce, templates: int, variants: Sequence[str] = tuple(VARIANTS)
-) -> list[dict[str, Any]]:
+def measure(case: Case, network: EncodeOnce, templates: int, variants: Sequence[str]) -> list[dict[str, Any]]:
     """One row for each variant and structure: Dice over the volume, expected Dice."""
     rows = []
     for name in variants:
@@ -83,7 +90,7 @@ def measure(
 
 def describe(rows: list[dict[str, Any]]) -> str:
     """Markdown: mean Dice of each variant, and its difference from slice by slice (mean, wins of all)."""
-    plain = {(r["case"], r["structure"]): r["dice"] for r in rows if r["variant"] == "slice by slice"}
+    plain = {(r["case"], r["structure"]): r["dice"] for r in rows if r["variant"] == PLAIN}
     lines = ["| variant | mean Dice | difference | better in |", "|---|---|---|---|"]
     for name in dict.fromkeys(row["variant"] for row in rows):
         mine = [row for row in rows if row["variant"] == name]

@@ -72,8 +72,8 @@ def _has_volume(row: Mapping[str, Any]) -> bool:
 def _describe_sides(row: Mapping[str, Any]) -> str:
     right, left = row["right"]["volume_ml"], row["left"]["volume_ml"]
     share = right / (right + left)
-    if not 0.005 <= share < 0.995:
-        return f"{capitalise(row['name'])}: all of it on the {'right' if share > 0.5 else 'left'}."
+    if not (right and left):
+        return f"{capitalise(row['name'])}: all of it on the {'right' if right else 'left'}."
     return (
         f"{capitalise(row['name'])}: right {format_ml(right)} mL ({share:.0%}), "
         f"left {format_ml(left)} mL ({1 - share:.0%})."
@@ -131,9 +131,10 @@ def _doubts_of(row: Mapping[str, Any], carried: bool) -> Iterator[str]:
         yield f"{name}: the examples contradict each other ({dice:.2f}). Check the outline before use."
     for end in row.get("cut", ()):
         yield f"{name} reaches the {end} slice of the series: its volume may be too small."
-    one_sided = carried or any(side in row["name"].lower() for side in ("left", "right"))
-    sides = [side for side in ("right", "left") if row.get(side) and not row[side]["voxels"]]
-    for side in [] if one_sided else sides:
+    missing = [side for side in ("right", "left") if row.get(side) and not row[side]["voxels"]]
+    named = [side for side in ("right", "left") if side in row["name"].lower()]
+    expected = named or ([] if carried else missing)
+    for side in [side for side in missing if side in expected]:
         yield f"{name} was not found on the {side}."
 
 
