@@ -87,7 +87,7 @@ def _quick_rle(dataset: Dataset, index: int) -> np.ndarray | None:
     kind = np.dtype(f"<{'i' if dataset.PixelRepresentation else 'u'}{int(dataset.BitsAllocated) // 8}")
     try:
         values = imagecodecs.dicomrle_decode(frame, dtype=kind)
-    except Exception:  # damaged, or written in a way that only pydicom forgives
+    except (imagecodecs.DicomrleError, ValueError):  # damaged, or what only pydicom forgives
         return None
     whole = int(dataset.Rows) * int(dataset.Columns) * kind.itemsize
     return np.frombuffer(values, kind) if len(values) == whole else None

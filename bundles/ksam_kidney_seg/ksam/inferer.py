@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from common.errors import ConfigError, InputError
 
-from .carry import carry_slices, find_own_slices
+from .carry import Carried, carry_slices, find_own_slices
 from .consistency import Consistency, build_consistency, predict_squares
 from .eager import EagerNetwork, weights_version
 from .frame import Frame, build_frame, build_volume_frame
@@ -46,7 +46,7 @@ class KnowledgePromptInferer(Inferer):
         progress: show a bar for volumes.
         consistency: how slices of a volume help each other, see `consistency.Consistency`; None: not at all.
         carry: where a template is a slice of the volume itself, carry what SAM's decoder can redraw of it
-            from there, see `carry`; the network is asked for the rest.
+            from there, see `carry`; the network is asked for the rest, and encodes its slices itself.
 
     Raises:
         InputError: the task cannot be read.
@@ -155,26 +155,12 @@ class KnowledgePromptInferer(Inferer):
         """
         check_volume(voxels)
         task = self._task(task)
-        own = find_own_slices(voxels, task.templates) if self.carry else {}
-        if own:
-            yield from self._iterate_carried(voxels, network, frame, task, slice_mm, own)
-        else:
+        size: Any = network.image_size
+        frame = frame or build_volume_frame(voxels, task.crop, size)
+        carried = self._carry(voxels, network, frame, task)
+        if carried is None:
             yield from self._iterate_network(voxels, network, frame, task, slice_mm)
-
-    def _iterate_carried(
-        self,
-        voxels: np.ndarray,
-        network: nn.Module | PromptNetwork,
-        frame: Frame | None,
-        task: Task,
-        slice_mm: float | None,
-        own: Mapping[int, Template],
-    ) -> Iterator[SlicePrediction]:
-        """What is carried from slices of the volume itself, and the network's answer for the rest."""
-        engine = self.predictor(network, task).network
-        frame = frame or build_volume_frame(voxels, task.crop, engine.image_size)
-        sam: Any = engine.network.sam
-        carried = carry_slices(sam, engine.encode, voxels, frame, task.window, own, self.progress)
+            return
         left = [name for name in task.structure_names if name not in carried.logits]
         rest: Iterator[SlicePrediction | None] = repeat(None, voxels.shape[2])
         if left:
@@ -182,11 +168,23 @@ class KnowledgePromptInferer(Inferer):
         for z, answer in enumerate(rest):
             yield carried.join(z, task.structures, answer)
 
+    def _carry(
+        self, voxels: np.ndarray, network: nn.Module | PromptNetwork, frame: Frame, task: Task
+    ) -> Carried | None:
+        """What slices of the volume itself tell; None where there are none, or no box tells anything."""
+        own = find_own_slices(voxels, task.templates) if self.carry else {}
+        if not own:
+            return None
+        engine = self.predictor(network, task).network
+        sam: Any = engine.network.sam
+        carried = carry_slices(sam, engine.encode, voxels, frame, task.window, own, self.progress)
+        return carried if carried.logits else None
+
     def _iterate_network(
         self,
         voxels: np.ndarray,
         network: nn.Module | PromptNetwork,
-        frame: Frame | None,
+        frame: Frame,
         task: Task,
         slice_mm: float | None,
     ) -> Iterator[SlicePrediction]:
@@ -194,9 +192,6 @@ class KnowledgePromptInferer(Inferer):
         if task.crop == "region":
             yield from iterate_in_regions(self, voxels, network, task, frame, slice_mm)
             return
-        frame = frame or build_volume_frame(
-            voxels, task.crop, self.predictor(network, task).network.image_size
-        )
         places = [relative_position(z, voxels.shape[2]) for z in range(voxels.shape[2])]
         yield from self.iterate_slices(voxels, network, frame, task, places, slice_mm)
 
